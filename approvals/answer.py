@@ -1,0 +1,82 @@
+"""A request as others see it: the shape of CONTRACT section 1, for answers and for callbacks.
+
+Pure: the record in, plain JSON data out. The two shapes differ in what a callback may not carry.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from approvals.model import ApprovalRequest, Decision, Grant
+
+Json = dict[str, JsonValue]
+
+
+def moment(at: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds, as every time we tell."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+
+
+def answer(request: ApprovalRequest) -> Json:
+    """The request for its own service: with the digest's salt and an approver's words."""
+    told = callback_data(request)
+    told["salt"] = request.salt
+    if request.decision:
+        told["decision"] = decision_data(request.decision, words=request.decision.reason)
+    return told
+
+
+def callback_data(request: ApprovalRequest) -> Json:
+    """The request as a callback carries it: no salt, no token, nobody's words."""
+    asked, policy = request.asked, request.policy
+    needed = policy.threshold if policy.decision == "review" else 0
+    return {
+        "id": request.id,
+        "status": request.status,
+        "delivery": request.delivery,
+        "revision": request.revision,
+        "service": request.service,
+        "action": asked.action,
+        "requester": {"id": asked.requester.id},
+        "digest": request.digest,
+        "created_at": moment(request.created_at),
+        "expires_at": moment(request.expires_at),
+        "presented_at": moment(request.presented_at) if request.presented_at else None,
+        "policy": {"version": policy.version, "rule": policy.rule, "why": policy.why},
+        "approvals": {"needed": needed, "given": len(request.approvals)},
+        "context_ignored": list(asked.context_ignored),
+        "text_findings": [],
+        "decision": public_decision(request),
+        "grant": _grant(request.grant) if request.grant else None,
+    }
+
+
+def public_decision(request: ApprovalRequest) -> Json | None:
+    """The decision without a person's words: a denial by a person reads `denied_by_approver`."""
+    decision = request.decision
+    if decision is None:
+        return None
+    spoken = decision.outcome == "denied" and decision.by
+    return decision_data(decision, words="denied_by_approver" if spoken else decision.reason)
+
+
+def decision_data(decision: Decision, *, words: str | None) -> Json:
+    """`{outcome, at, by, reason, rule}` with `words` as the reason."""
+    return {
+        "outcome": decision.outcome,
+        "at": moment(decision.at),
+        "by": [{"person": who.person, "via": who.via} for who in decision.by],
+        "reason": words,
+        "rule": decision.rule,
+    }
+
+
+def _grant(grant: Grant) -> Json:
+    return {
+        "id": grant.id,
+        "status": grant.status,
+        "expires_at": moment(grant.expires_at),
+        "uses_left": grant.uses_left,
+    }

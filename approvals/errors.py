@@ -1,0 +1,198 @@
+"""Every refusal and failure of Placet, each with a stable code.
+
+PlacetError
+├── Refusal                    the caller, or the person, can mend it
+│   ├── MalformedJson          the body is not the JSON we accept
+│   ├── NotJson                the body is announced as something else
+│   ├── BodyTooLarge           more than 32 KiB
+│   ├── InvalidRequest         fields are wrong; `findings` name each
+│   ├── Unauthorized           no valid API key
+│   ├── NotAllowed             a right is missing
+│   ├── NotFound               no such thing, or not the caller's
+│   ├── ActionNotAllowed       the service's entry lacks the action
+│   ├── UnknownAction          policy does not list the action
+│   ├── UnknownRequester       the requester maps to no person
+│   ├── NoApproverReachable    fewer may decide than the threshold needs
+│   ├── CallbackNotAllowed     the callback URL is not the service's
+│   ├── IdempotencyConflict    the key was used for another body
+│   ├── NotApprover            this person may not decide this request
+│   ├── OwnRequest             nobody decides their own request
+│   ├── AlreadyFinal           somebody, or time, was first
+│   ├── AlreadyReviewed        this person has voted
+│   ├── NotReviewed            an approval without a view
+│   ├── StaleRevision          what was viewed has changed
+│   ├── DeniedByPolicy         a deny rule now in force
+│   └── ReasonRequired         a denial without a reason
+├── StoreFailure               the store could not do it; nothing counts as done
+│   ├── StoreUnavailable       unreachable, busy, or the outcome is unknown
+│   ├── StoreFull              no memory left for new requests
+│   └── NotConfirmed           recorded, but the replicas have not confirmed it
+├── StoreRefused               the store is not fit to start with; the message names the remedy
+└── ConfigurationInvalid       the files hold faults; `issues` name each
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+
+class PlacetError(Exception):
+    """Base of all our errors: a stable `code` and a `detail` for people, free of personal data."""
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault of one field. `pointer` is a JSON pointer (RFC 6901); the value never appears."""
+
+    pointer: str
+    message: str
+
+
+class Refusal(PlacetError):
+    """The caller, or the person, can mend it. `facts` join the answer as members of their own."""
+
+    code = "refused"
+
+    def __init__(self, detail: str, *, facts: Mapping[str, object] | None = None) -> None:
+        super().__init__(detail)
+        self.facts: Mapping[str, object] = facts or {}
+
+
+class MalformedJson(Refusal):
+    code = "malformed_json"
+
+
+class NotJson(Refusal):
+    code = "not_json"
+
+
+class BodyTooLarge(Refusal):
+    code = "body_too_large"
+
+
+class InvalidRequest(Refusal):
+    """Fields are wrong. `findings` name every one of them, not only the first."""
+
+    code = "invalid_request"
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("; ".join(f"{f.pointer or '/'}: {f.message}" for f in findings))
+        self.findings = tuple(findings)
+
+
+class Unauthorized(Refusal):
+    code = "unauthorized"
+
+
+class NotAllowed(Refusal):
+    code = "not_allowed"
+
+
+class NotFound(Refusal):
+    code = "not_found"
+
+
+class ActionNotAllowed(Refusal):
+    code = "action_not_allowed"
+
+
+class UnknownAction(Refusal):
+    code = "unknown_action"
+
+
+class UnknownRequester(Refusal):
+    code = "unknown_requester"
+
+
+class NoApproverReachable(Refusal):
+    code = "no_approver_reachable"
+
+
+class CallbackNotAllowed(Refusal):
+    code = "callback_not_allowed"
+
+
+class IdempotencyConflict(Refusal):
+    code = "idempotency_conflict"
+
+
+class NotApprover(Refusal):
+    code = "not_approver"
+
+
+class OwnRequest(Refusal):
+    code = "own_request"
+
+
+class AlreadyFinal(Refusal):
+    """Somebody, or time, was first. `facts` hold `status` and `decision`."""
+
+    code = "already_final"
+
+
+class AlreadyReviewed(Refusal):
+    code = "already_reviewed"
+
+
+class NotReviewed(Refusal):
+    code = "not_reviewed"
+
+
+class StaleRevision(Refusal):
+    code = "stale_revision"
+
+
+class DeniedByPolicy(Refusal):
+    code = "denied_by_policy"
+
+
+class ReasonRequired(Refusal):
+    code = "reason_required"
+
+
+class StoreFailure(PlacetError):
+    """The store could not do it. Whoever waits is told so, and nothing counts as done."""
+
+    code = "store_unavailable"
+
+
+class StoreUnavailable(StoreFailure):
+    code = "store_unavailable"
+
+
+class StoreFull(StoreFailure):
+    code = "store_full"
+
+
+class NotConfirmed(StoreFailure):
+    code = "not_confirmed"
+
+
+class StoreRefused(PlacetError):
+    """The store is not fit to start with. The message names setting, value and remedy."""
+
+    code = "store_refused"
+
+
+class Place(Protocol):
+    """A fault with its place in a file; `policy/issues.py` has the real one."""
+
+    def __str__(self) -> str: ...
+
+
+class ConfigurationInvalid(PlacetError):
+    """The configuration holds faults. `issues` name every one with file, line and remedy."""
+
+    code = "configuration_invalid"
+
+    def __init__(self, issues: Sequence[Place]) -> None:
+        super().__init__("\n".join(str(issue) for issue in issues))
+        self.issues = tuple(issues)

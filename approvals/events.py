@@ -1,0 +1,107 @@
+"""What happened, in the past tense: the facts for audit entries. Knows no store and no key.
+
+No fact holds personal data of a data subject: subjects come as keyed marks, words stay out.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from approvals.model import (
+    ActionId,
+    Frozen,
+    GrantId,
+    KeyId,
+    Origin,
+    PersonId,
+    PolicyDecision,
+    ServiceId,
+    Vote,
+)
+
+
+class Event(Frozen):
+    """One fact. `type` names it as `<noun>.<past participle>`."""
+
+    type: str
+
+
+class RequestOpened(Event):
+    """A service asked. `subject` and `body` are keyed hashes of what it sent."""
+
+    type: str = "request.opened"
+    service: ServiceId
+    key: KeyId
+    address: str
+    action: ActionId
+    requester: str
+    owner: PersonId | None = None
+    subject: str | None = None
+    body: str
+    digest: str
+    rule: str
+    policy: str
+    decision: PolicyDecision
+    context: dict[str, JsonValue] = {}
+    ignored: tuple[str, ...] = ()
+    expires_at: datetime
+
+
+class RequestViewed(Event):
+    """A person opened the full details; `shown` is the SHA-256 of what they saw."""
+
+    type: str = "request.viewed"
+    person: PersonId
+    origin: Origin
+    revision: int
+    shown: str
+
+
+class RequestReviewed(Event):
+    """A person voted."""
+
+    type: str = "request.reviewed"
+    person: PersonId
+    origin: Origin
+    vote: Vote
+    revision: int
+
+
+class RequestDecided(Event):
+    """The request became final. `reason` is a code, never a person's words."""
+
+    by: tuple[PersonId, ...] = ()
+    actor: PersonId | ServiceId | None = None
+    origin: Origin | None = None
+    rule: str | None = None
+    reason: str | None = None
+    grant: GrantId | None = None
+    grant_expires_at: datetime | None = None
+    uses: int | None = None
+
+
+class GrantEnded(Event):
+    """The grant's time is up, used or not."""
+
+    type: str = "grant.ended"
+    grant: GrantId
+    reason: str
+
+
+class CallbackAttempted(Event):
+    """One delivery attempt: `callback.delivered`, `.failed`, `.refused` (410) or `.dead`."""
+
+    attempt: int
+    status: int | None = None
+    kind: str | None = None
+    milliseconds: int = 0
+
+
+class CallbackReplayed(Event):
+    """An admin asked for the same bytes to be sent again."""
+
+    type: str = "callback.replayed"
+    person: PersonId
+    origin: Origin

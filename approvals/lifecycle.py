@@ -1,0 +1,397 @@
+"""The state machine of a request, pure: `(record, command, now) -> Change` or a refusal.
+
+pending ─ approve (threshold met) ─▶ approved ─ time ─▶ its grant ends
+        ├ deny, or a deny rule now in force ─▶ denied
+        ├ cancel ─▶ cancelled
+        └ deadline ─▶ expired
+No await, no clock, no store: `now` is an argument, and only the store's commit makes it true.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from approvals.answer import public_decision
+from approvals.errors import (
+    AlreadyFinal,
+    AlreadyReviewed,
+    NotAllowed,
+    NotApprover,
+    NotReviewed,
+    OwnRequest,
+    ReasonRequired,
+    StaleRevision,
+)
+from approvals.events import (
+    Event,
+    GrantEnded,
+    RequestDecided,
+    RequestOpened,
+    RequestReviewed,
+    RequestViewed,
+)
+from approvals.model import (
+    ApprovalRequest,
+    Asked,
+    Caller,
+    DecidedBy,
+    Decision,
+    Grant,
+    MatchedPolicy,
+    Origin,
+    Person,
+    RequestId,
+    Review,
+    Status,
+    View,
+    Vote,
+    grant_id,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a commit applies, all or none.
+
+    `callback` names the event the service is told of. `valid_before`: refused at or after it by
+    the store's time. `guarded`: refused while the store's clock stands behind the time seen.
+    """
+
+    request: ApprovalRequest
+    events: tuple[Event, ...]
+    callback: str | None = None
+    guarded: bool = False
+    valid_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A request about to open: what was asked, and what policy said. Marks are keyed hashes."""
+
+    id: RequestId
+    caller: Caller
+    asked: Asked
+    policy: MatchedPolicy
+    expires_in: timedelta
+    grant_ttl: timedelta
+    uses: int
+    digest: str
+    salt: str
+    subject_mark: str | None
+    body_mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class DenyRule:
+    """A deny rule of today's policy that fits a request opened under an older one."""
+
+    rule: str
+    say: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelling:
+    """A person takes a request back."""
+
+    person: Person
+    origin: Origin
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Voting:
+    """A person's vote. `revision` is what they looked at; None means the one they viewed."""
+
+    person: Person
+    origin: Origin
+    vote: Vote
+    reason: str | None = None
+    revision: int | None = None
+
+
+def open_request(opening: Opening, now: datetime) -> Change:
+    """A new request: pending, or final at once where a rule approves or denies."""
+    request = ApprovalRequest(
+        id=opening.id,
+        service=opening.caller.service,
+        key_id=opening.caller.key_id,
+        asked=opening.asked,
+        digest=opening.digest,
+        salt=opening.salt,
+        policy=opening.policy,
+        created_at=now,
+        expires_at=now + opening.expires_in,
+        grant_ttl=opening.grant_ttl,
+        uses=opening.uses,
+        delivery="queued" if opening.policy.notify else "presented",
+    )
+    opened = Change(request, (_opened(opening, request),), guarded=True)
+    policy = opening.policy
+    if policy.decision == "approve":
+        return _approve(opened, now, reason=policy.say, rule=policy.rule)
+    if policy.decision == "deny":
+        return _deny(opened, now, reason=policy.say or policy.why or None, rule=policy.rule)
+    return opened
+
+
+def view(
+    request: ApprovalRequest, person: Person, origin: Origin, shown: str, now: datetime
+) -> Change:
+    """A person opens the full details. Raises `NotAllowed` for who has no right to them."""
+    if "auditor" not in person.roles:
+        _check_may_decide(request, person)
+    event = RequestViewed(person=person.id, origin=origin, revision=request.revision, shown=shown)
+    if has_viewed(request, person):
+        return Change(request, (event,))
+    seen = View(person=person.id, via=origin.via, revision=request.revision, at=now)
+    return Change(request.model_copy(update={"views": (*request.views, seen)}), (event,))
+
+
+def review(
+    request: ApprovalRequest, voting: Voting, now: datetime, *, denied_by: DenyRule | None = None
+) -> Change:
+    """A person's vote. One deny ends the request; approvals count distinct persons.
+
+    `denied_by` is a deny rule now in force: an approval then ends the request as denied by it.
+    """
+    _check_may_decide(request, voting.person)
+    _check_pending(request)
+    if any(given.person == voting.person.id for given in request.reviews):
+        raise AlreadyReviewed("You have already voted on this request. A vote cannot be changed.")
+    if voting.revision not in (None, request.revision):
+        raise StaleRevision("The request has changed since you looked at it. View it again.")
+    if voting.vote == "deny":
+        return _vote_against(request, voting, now)
+    if not (request.policy.quick_approve or has_viewed(request, voting.person)):
+        raise NotReviewed("View the full request before you approve it.")
+    if denied_by:
+        pending = Change(request, (), valid_before=request.expires_at)
+        return _deny(pending, now, reason=denied_by.say, rule=denied_by.rule)
+    return _vote_for(request, voting, now)
+
+
+CancelCause = Literal["by_service", "by_requester", "by_admin"]
+
+
+def cancel_by_service(request: ApprovalRequest, now: datetime) -> Change:
+    """The service that asked takes its request back."""
+    _check_pending(request)
+    event = RequestDecided(type="request.cancelled", actor=request.service, reason="by_service")
+    return _cancel(request, now, "by_service", event)
+
+
+def cancel_by_person(request: ApprovalRequest, cancelling: Cancelling, now: datetime) -> Change:
+    """The requester or an admin takes it back. Raises `NotAllowed` for anybody else."""
+    person = cancelling.person
+    is_requester = person.id == request.asked.requester.person
+    if not (is_requester or "admin" in person.roles):
+        raise NotAllowed("Only the requester or an admin may cancel this request.")
+    _check_pending(request)
+    cause: CancelCause = "by_requester" if is_requester else "by_admin"
+    event = RequestDecided(
+        type="request.cancelled", actor=person.id, origin=cancelling.origin, reason=cause
+    )
+    return _cancel(request, now, cause, event, cancelling.reason)
+
+
+def on_deadline(request: ApprovalRequest, now: datetime) -> Change | None:
+    """What time itself does: expiry, then the grant's end. None when nothing is due."""
+    due = next_deadline(request)
+    if due is None or now < due:
+        return None
+    if request.grant:
+        return _end_grant(request, request.grant)
+    return _expire(request, now)
+
+
+def next_deadline(request: ApprovalRequest) -> datetime | None:
+    """When time next changes this request, always computed from the whole record."""
+    if not request.is_final:
+        return request.expires_at
+    if request.grant and request.grant.status == "active":
+        return request.grant.expires_at
+    return None
+
+
+def may_decide(request: ApprovalRequest, person: Person) -> bool:
+    """Whether `person` is entitled today: approver, in a frozen group, not the requester's."""
+    is_entitled = "approver" in person.roles and not person.groups.isdisjoint(request.policy.groups)
+    return is_entitled and person.id != request.asked.requester.responsible
+
+
+def has_viewed(request: ApprovalRequest, person: Person) -> bool:
+    """Whether `person` has opened the full details of the current revision."""
+    return any(
+        seen.person == person.id and seen.revision == request.revision for seen in request.views
+    )
+
+
+def already_final(request: ApprovalRequest) -> AlreadyFinal:
+    """The refusal that tells a loser who decided, and how."""
+    facts = {"status": request.status, "decision": public_decision(request)}
+    return AlreadyFinal(f"This request is already {request.status}.", facts=facts)
+
+
+def _check_may_decide(request: ApprovalRequest, person: Person) -> None:
+    if person.id == request.asked.requester.responsible:
+        raise OwnRequest("Nobody decides their own request, or that of a machine they own.")
+    if not may_decide(request, person):
+        raise NotApprover("You are not an approver of this request.")
+
+
+def _check_pending(request: ApprovalRequest) -> None:
+    if request.is_final:
+        raise already_final(request)
+
+
+def _voted(request: ApprovalRequest, voting: Voting, now: datetime) -> Change:
+    given = Review(
+        person=voting.person.id,
+        via=voting.origin.via,
+        vote=voting.vote,
+        revision=request.revision,
+        at=now,
+        reason=voting.reason,
+    )
+    event = RequestReviewed(
+        person=voting.person.id,
+        origin=voting.origin,
+        vote=voting.vote,
+        revision=request.revision,
+    )
+    after = request.model_copy(update={"reviews": (*request.reviews, given)})
+    # A denial is safe on any clock; an approval is not given while the store's clock is in doubt.
+    is_approval = voting.vote == "approve"
+    return Change(after, (event,), guarded=is_approval, valid_before=request.expires_at)
+
+
+def _vote_for(request: ApprovalRequest, voting: Voting, now: datetime) -> Change:
+    voted = _voted(request, voting, now)
+    if len(voted.request.approvals) < request.policy.threshold:
+        return voted
+    by = tuple(DecidedBy(person=r.person, via=r.via) for r in voted.request.approvals)
+    policy = request.policy
+    return _approve(voted, now, by=by, reason=policy.say, rule=policy.rule)
+
+
+def _vote_against(request: ApprovalRequest, voting: Voting, now: datetime) -> Change:
+    if not voting.reason:
+        raise ReasonRequired("Say why: a denial needs a reason.")
+    voted = _voted(request, voting, now)
+    by = (DecidedBy(person=voting.person.id, via=voting.origin.via),)
+    return _deny(voted, now, by=by, reason=voting.reason, rule=request.policy.rule)
+
+
+def _approve(
+    before: Change,
+    now: datetime,
+    *,
+    by: tuple[DecidedBy, ...] = (),
+    reason: str | None,
+    rule: str,
+) -> Change:
+    request = before.request
+    grant = Grant(
+        id=grant_id(request.id),
+        status="active",
+        expires_at=now + request.grant_ttl,
+        uses_left=request.uses,
+    )
+    event = RequestDecided(
+        type="request.approved",
+        by=tuple(who.person for who in by),
+        rule=rule,
+        grant=grant.id,
+        grant_expires_at=grant.expires_at,
+        uses=grant.uses_left,
+    )
+    decision = Decision(outcome="approved", at=now, by=by, reason=reason, rule=rule)
+    return _final(before, decision, event, grant=grant)
+
+
+def _deny(
+    before: Change,
+    now: datetime,
+    *,
+    by: tuple[DecidedBy, ...] = (),
+    reason: str | None,
+    rule: str,
+) -> Change:
+    event = RequestDecided(
+        type="request.denied",
+        by=tuple(who.person for who in by),
+        rule=rule,
+        reason="denied_by_approver" if by else "denied_by_policy",
+    )
+    return _final(
+        before, Decision(outcome="denied", at=now, by=by, reason=reason, rule=rule), event
+    )
+
+
+def _cancel(
+    request: ApprovalRequest,
+    now: datetime,
+    cause: CancelCause,
+    event: RequestDecided,
+    note: str | None = None,
+) -> Change:
+    before = Change(request, (), valid_before=request.expires_at)
+    decision = Decision(outcome="cancelled", at=now, reason=cause, note=note)
+    return _final(before, decision, event)
+
+
+def _expire(request: ApprovalRequest, now: datetime) -> Change:
+    reasons = {
+        "presented": "no_decision",
+        "queued": "not_presented",
+        "undeliverable": "undeliverable",
+    }
+    reason = reasons[request.delivery]
+    event = RequestDecided(type="request.expired", reason=reason)
+    decision = Decision(outcome="expired", at=now, reason=reason)
+    return _final(Change(request, ()), decision, event)
+
+
+def _final(
+    before: Change, decision: Decision, event: RequestDecided, *, grant: Grant | None = None
+) -> Change:
+    status: Status = decision.outcome
+    after = before.request.model_copy(
+        update={"status": status, "decision": decision, "grant": grant}
+    )
+    return Change(
+        after,
+        (*before.events, event),
+        callback=f"request.{status}",
+        guarded=before.guarded,
+        valid_before=before.valid_before,
+    )
+
+
+def _end_grant(request: ApprovalRequest, grant: Grant) -> Change:
+    ended = grant.model_copy(update={"status": "ended"})
+    event = GrantEnded(grant=grant.id, reason="time")
+    return Change(request.model_copy(update={"grant": ended}), (event,), callback="grant.ended")
+
+
+def _opened(opening: Opening, request: ApprovalRequest) -> RequestOpened:
+    asked = opening.asked
+    return RequestOpened(
+        service=opening.caller.service,
+        key=opening.caller.key_id,
+        address=opening.caller.address,
+        action=asked.action,
+        requester=asked.requester.person or asked.requester.id,
+        owner=asked.requester.owner,
+        subject=opening.subject_mark,
+        body=opening.body_mark,
+        digest=opening.digest,
+        rule=opening.policy.rule,
+        policy=opening.policy.version,
+        decision=opening.policy.decision,
+        context=asked.context,
+        ignored=asked.context_ignored,
+        expires_at=request.expires_at,
+    )

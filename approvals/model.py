@@ -1,0 +1,209 @@
+"""The nouns of Placet as frozen data. Knows no rule, no clock and no store.
+
+The words are those of the design's glossary; times are aware UTC datetimes, in milliseconds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal, NewType
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+RequestId = NewType("RequestId", str)
+GrantId = NewType("GrantId", str)
+EventId = NewType("EventId", str)
+PersonId = NewType("PersonId", str)
+ServiceId = NewType("ServiceId", str)
+ActionId = NewType("ActionId", str)
+KeyId = NewType("KeyId", str)
+
+Status = Literal["pending", "approved", "denied", "expired", "cancelled"]
+GrantStatus = Literal["active", "used", "ended", "revoked"]
+Delivery = Literal["queued", "presented", "undeliverable"]
+Vote = Literal["approve", "deny"]
+PolicyDecision = Literal["approve", "deny", "review"]
+Role = Literal["approver", "admin", "auditor"]
+Via = Literal["slack", "teams", "console", "cli"]
+
+
+class Frozen(BaseModel):
+    """Base of all data: immutable, closed, changed by `model_copy`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Person(Frozen):
+    """A person as people.yaml has them today. `groups` are those they are a member of now."""
+
+    id: PersonId
+    name: str
+    roles: frozenset[Role] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+
+class Caller(Frozen):
+    """Who authenticated with which API key. `address` is what Placet itself sees."""
+
+    service: ServiceId
+    key_id: KeyId
+    address: str = ""
+
+
+class Origin(Frozen):
+    """By which way a person acted; on the CLI also as which OS user on which host."""
+
+    via: Via
+    os_user: str | None = None
+    host: str | None = None
+
+
+class Requester(Frozen):
+    """Who will act: a person of people.yaml, or a machine with an owner; one of the two is set."""
+
+    id: str
+    person: PersonId | None = None
+    owner: PersonId | None = None
+    given_name: str | None = None
+
+    @property
+    def responsible(self) -> PersonId | None:
+        """The person who may not decide this request."""
+        return self.person or self.owner
+
+
+class MatchedPolicy(Frozen):
+    """What policy said when the request opened. Frozen: a reload cannot move the goalposts."""
+
+    version: str
+    rule: str
+    why: str = ""
+    say: str | None = None
+    decision: PolicyDecision
+    threshold: int = 0
+    groups: tuple[str, ...] = ()
+    quick_approve: bool = False
+    notify: tuple[str, ...] = ()
+
+
+class Asked(Frozen):
+    """The part of a request that never changes: what the service said, as far as it is kept.
+
+    `params` holds only top-level keys that the action's catalogue entry declares and does not hide;
+    `hidden_fields` counts the others. The digest covers them all.
+    """
+
+    action: ActionId
+    title: str
+    requester: Requester
+    justification: str
+    ticket: str | None = None
+    purpose: str | None = None
+    subject: str | None = None
+    record_count: int | None = None
+    data_classes: tuple[str, ...] = ()
+    params: dict[str, JsonValue] = {}
+    hidden_fields: int = 0
+    context: dict[str, JsonValue] = {}
+    context_ignored: tuple[str, ...] = ()
+    callback_url: str | None = None
+
+
+class View(Frozen):
+    """That a person opened the full details of one revision."""
+
+    person: PersonId
+    via: Via
+    revision: int
+    at: datetime
+
+
+class Review(Frozen):
+    """One person's vote."""
+
+    person: PersonId
+    via: Via
+    vote: Vote
+    revision: int
+    at: datetime
+    reason: str | None = None
+
+
+class DecidedBy(Frozen):
+    """A counted approver, or the denier."""
+
+    person: PersonId
+    via: Via
+
+
+class Decision(Frozen):
+    """The outcome of a request; `by` is empty when policy, time or the service ended it.
+
+    `note` is what a person said when cancelling; it stays in the record.
+    """
+
+    outcome: Status
+    at: datetime
+    by: tuple[DecidedBy, ...] = ()
+    reason: str | None = None
+    rule: str | None = None
+    note: str | None = None
+
+
+class Grant(Frozen):
+    """The permission that follows an approval. Its clock starts with the approval."""
+
+    id: GrantId
+    status: GrantStatus
+    expires_at: datetime
+    uses_left: int
+
+
+class ApprovalRequest(Frozen):
+    """A request and all that happened to it. `revision` counts changes of what approvers see."""
+
+    id: RequestId
+    service: ServiceId
+    key_id: KeyId
+    asked: Asked
+    digest: str
+    salt: str | None
+    policy: MatchedPolicy
+    created_at: datetime
+    expires_at: datetime
+    grant_ttl: timedelta = timedelta(minutes=15)
+    uses: int = 1
+    status: Status = "pending"
+    revision: int = 1
+    delivery: Delivery = "presented"
+    first_shown_at: datetime | None = None
+    views: tuple[View, ...] = ()
+    reviews: tuple[Review, ...] = ()
+    decision: Decision | None = None
+    grant: Grant | None = None
+    callbacks: int = 0
+
+    @property
+    def presented_at(self) -> datetime | None:
+        """When the first card stood in a channel; where none is to, at once."""
+        return self.first_shown_at if self.policy.notify else self.created_at
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the request has its outcome, which never changes."""
+        return self.status != "pending"
+
+    @property
+    def approvals(self) -> tuple[Review, ...]:
+        """The approvals counted so far; a person appears once."""
+        return tuple(review for review in self.reviews if review.vote == "approve")
+
+
+def grant_id(request: RequestId) -> GrantId:
+    """The id of the one grant a request may have, found from either side without an index."""
+    return GrantId("grt_" + request.removeprefix("req_"))
+
+
+def event_id(request: RequestId, seq: int) -> EventId:
+    """The `webhook-id` of a request's `seq`-th callback. Holds no dot (Standard Webhooks)."""
+    return EventId(f"evt_{request}_{seq}")
