@@ -1,0 +1,1 @@
+"""State, decisions and timers in Redis: the only package that speaks to it."""

@@ -1,0 +1,37 @@
+"""The due queue: members with a time, leased to one worker at a time.
+
+Late, repeated and reordered work is normal here; who handles a member computes from its record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from approvals.store.keys import Queue
+from approvals.store.scripts import Claimed, Scripts
+
+# Longer than the longest outside call of the queue, so that no second worker starts the same work.
+LEASES = {"deadlines": timedelta(seconds=10), "callbacks": timedelta(seconds=15)}
+MOST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class DueQueue:
+    """One queue. `lease` bounds how long a dead worker holds up its members."""
+
+    scripts: Scripts
+    name: Queue
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim lasts."""
+        return LEASES[self.name]
+
+    async def claim(self, most: int = MOST) -> Claimed:
+        """Up to `most` members that are due now, and how long until the next."""
+        return await self.scripts.claim_due(self.name, most, self.lease)
+
+    async def finish(self, member: str, lease_end: str, next_try: datetime | None = None) -> bool:
+        """Gives a member back; due again at `next_try` or at the wish made meanwhile."""
+        return await self.scripts.finish_due(self.name, member, lease_end, next_try)

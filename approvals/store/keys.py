@@ -1,0 +1,71 @@
+"""Every Redis key name, and nothing else. One hash tag, so that a commit's keys share a slot.
+
+Permanent (no TTL): request, system, callback, idem, the lists, the queues, log, clock:seen.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from approvals.model import EventId, RequestId, ServiceId
+
+Queue = Literal["deadlines", "callbacks"]
+QUEUES: tuple[Queue, ...] = ("deadlines", "callbacks")
+
+NAMESPACE = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueKeys:
+    """The three sorted sets of one due queue."""
+
+    due: str
+    leased: str
+    again: str
+
+
+class Keys:
+    """Key names of one deployment. Values that may be personal arrive as keyed hashes only."""
+
+    def __init__(self, namespace: str) -> None:
+        if not NAMESPACE.fullmatch(namespace):
+            raise ValueError("a namespace holds 1 to 40 of a-z, 0-9 and -")
+        self._tag = "{placet:" + namespace + "}:"
+        self.log = self._tag + "log"
+        self.clock = self._tag + "clock:seen"
+        self.system = self._tag + "system"
+        self.pending = self._tag + "pending"
+        self.dead_callbacks = self._tag + "dead_callbacks"
+        self.wake_channel = self._tag + "wake"
+        self.settled_channel = self._tag + "settled"
+
+    def request(self, request: RequestId) -> str:
+        """The record of a request (hash)."""
+        return f"{self._tag}request:{request}"
+
+    def by_service(self, service: ServiceId) -> str:
+        """A service's requests (zset, in order of id)."""
+        return f"{self._tag}by_service:{service}"
+
+    def by_requester(self, mark: str) -> str:
+        """A requester's requests (zset); `mark` is a keyed hash."""
+        return f"{self._tag}by_requester:{mark}"
+
+    def by_subject(self, mark: str) -> str:
+        """A data subject's requests (zset); `mark` is a keyed hash."""
+        return f"{self._tag}by_subject:{mark}"
+
+    def idempotency(self, service: ServiceId, mark: str) -> str:
+        """Request id and body hash of an idempotency key; `mark` is the key's keyed hash."""
+        return f"{self._tag}idem:{service}:{mark}"
+
+    def callback(self, event: EventId) -> str:
+        """A callback's frozen bytes and attempts (hash)."""
+        return f"{self._tag}callback:{event}"
+
+    def queue(self, name: Queue) -> QueueKeys:
+        """The sorted sets of a due queue."""
+        base = self._tag + name
+        return QueueKeys(due=f"{base}:due", leased=f"{base}:leased", again=f"{base}:again")

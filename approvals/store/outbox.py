@@ -1,0 +1,183 @@
+"""Callbacks as the store keeps them: bytes frozen at the decision, and what became of them.
+
+A callback is a record of its own, so that an attempt never races a vote on its request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, cast
+
+from approvals.answer import callback_data, moment
+from approvals.errors import NotFound
+from approvals.events import CallbackAttempted, CallbackReplayed, Event
+from approvals.model import ApprovalRequest, EventId, Origin, PersonId, RequestId, ServiceId
+from approvals.store.keys import Keys
+from approvals.store.log import EntryPlace, seal_entry
+from approvals.store.pipeline import Pipeline
+from approvals.store.scripts import Commit, Scripts
+from approvals.store.times import from_millis, millis
+
+CallbackStatus = Literal["queued", "delivered", "refused", "dead"]
+AttemptWord = Literal["delivered", "failed", "refused", "dead"]
+_FIELDS = ("version", "entries", "status", "attempts", "service", "request", "url", "at", "body")
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """One event for one receiver. `body` never changes; `attempts` counts tries made."""
+
+    id: EventId
+    version: int
+    entries: int
+    status: CallbackStatus
+    attempts: int
+    service: ServiceId
+    request: RequestId
+    url: str
+    created_at: datetime
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one attempt: the callback's new status, and when to try again if at all."""
+
+    word: AttemptWord
+    event: CallbackAttempted
+    status: CallbackStatus
+    next_try: datetime | None = None
+
+
+def freeze(request: ApprovalRequest, event_type: str, at: datetime, entry: int, mac: str) -> bytes:
+    """The body of CONTRACT section 1 for the request's newest callback."""
+    body = {
+        "type": event_type,
+        "timestamp": moment(at),
+        "seq": request.callbacks,
+        "data": callback_data(request),
+        "receipt": {"entry": entry, "mac": mac},
+    }
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def writes_of_new(
+    keys: Keys, request: ApprovalRequest, event: EventId, at: datetime
+) -> list[tuple[str | None, ...]]:
+    """The writes that put a frozen callback into its record and the queue."""
+    record = keys.callback(event)
+    fields = {
+        "status": "queued",
+        "attempts": "0",
+        "service": request.service,
+        "request": request.id,
+        "url": request.asked.callback_url,
+        "at": str(millis(at)),
+        "body": None,
+    }
+    return [
+        *(("hset", record, name, value) for name, value in fields.items()),
+        ("schedule", "callbacks", event, str(millis(at))),
+        ("publish", keys.wake_channel, "callbacks"),
+    ]
+
+
+class Outbox:
+    """Reads callbacks and records what became of them."""
+
+    def __init__(self, pipeline: Pipeline, scripts: Scripts, keys: Keys, audit_key: bytes) -> None:
+        self._pipeline = pipeline
+        self._scripts = scripts
+        self._keys = keys
+        self._audit_key = audit_key
+
+    async def callback(self, event: EventId) -> Callback:
+        """One callback. Raises `NotFound`."""
+        record = self._keys.callback(event)
+        # Under replica durability the load behind the read proves that what was read will last.
+        reply, _ = await asyncio.gather(
+            self._pipeline.run("HMGET", record, *_FIELDS), self._scripts.load(record)
+        )
+        values = cast("list[bytes | None]", reply)
+        body = values.pop()
+        if body is None:
+            raise NotFound("There is no callback with this id.")
+        version, entries, status, attempts, service, request, url, at = (
+            value.decode() if value else "" for value in values
+        )
+        return Callback(
+            id=event,
+            version=int(version or 0),
+            entries=int(entries or 0),
+            status=cast("CallbackStatus", status),
+            attempts=int(attempts),
+            service=ServiceId(service),
+            request=RequestId(request),
+            url=url,
+            created_at=from_millis(at),
+            body=body,
+        )
+
+    async def record_attempt(self, callback: Callback, lease_end: str, outcome: Outcome) -> bool:
+        """Writes an attempt's outcome and gives the lease back; False when another was first."""
+        next_try = str(millis(outcome.next_try)) if outcome.next_try else None
+        return await self._record(
+            callback,
+            outcome.event,
+            status=outcome.status,
+            attempts=callback.attempts + 1,
+            writes=(("finish", "callbacks", callback.id, lease_end, next_try),),
+        )
+
+    async def replay(self, callback: Callback, person: PersonId, origin: Origin) -> bool:
+        """Queues the same bytes again, with the whole retry schedule ahead."""
+        now = (await self._scripts.load(self._keys.callback(callback.id))).now
+        writes = (
+            ("schedule", "callbacks", callback.id, str(millis(now))),
+            ("publish", self._keys.wake_channel, "callbacks"),
+        )
+        event = CallbackReplayed(person=person, origin=origin)
+        return await self._record(callback, event, status="queued", attempts=0, writes=writes)
+
+    async def dead(self) -> list[EventId]:
+        """The dead letters, oldest first."""
+        reply = await self._pipeline.run("ZRANGE", self._keys.dead_callbacks, 0, -1)
+        return [EventId(event.decode()) for event in cast("list[bytes]", reply)]
+
+    async def _record(
+        self,
+        callback: Callback,
+        event: Event,
+        *,
+        status: CallbackStatus,
+        attempts: int,
+        writes: tuple[tuple[str | None, ...], ...],
+    ) -> bool:
+        record = self._keys.callback(callback.id)
+        now = (await self._scripts.load(record)).now
+        op = f"{event.type}-{callback.version + 1}"
+        place = EntryPlace(callback.id, callback.version + 1, op, callback.entries + 1, now)
+        list_of_dead = self._keys.dead_callbacks
+        dead: tuple[str, ...] = ("zrem", list_of_dead, callback.id)
+        if status == "dead":
+            dead = ("zadd", list_of_dead, str(millis(now)), callback.id)
+        commit = Commit(
+            op=op,
+            record=record,
+            expect=callback.version,
+            now=now,
+            result=status,
+            entry=place.number,
+            entries=(seal_entry(self._audit_key, event, place).text,),
+            writes=(
+                ("hset", record, "status", status),
+                ("hset", record, "attempts", str(attempts)),
+                dead,
+                *writes,
+            ),
+        )
+        answer = await self._scripts.commit(commit)
+        return answer.code in ("OK", "DUP")

@@ -1,0 +1,183 @@
+"""Commands that arrive together share one round trip on one connection.
+
+Nothing below retries: a lost connection means "unknown" to every waiter, and only who holds an
+operation id may ask again. Knows no script and no key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hiredis import pack_command
+from redis.asyncio import BlockingConnectionPool, Connection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+
+from approvals.errors import NotConfirmed, StoreFull, StoreUnavailable
+
+Argument = str | bytes | int
+Reply = object
+_Waiting = tuple[bytes, asyncio.Future[Reply]]  # a packed command, and where its reply goes
+
+MAX_QUEUED = 4096  # about a second of work at the rates measured; beyond it, callers get 503
+MAX_BATCH = 256
+COMMAND_TIMEOUT_S = 3.0
+CONNECT_TIMEOUT_S = 2.0
+# What a sound command is refused with while the server is a replica, cut off, busy or out of disk.
+_SERVER_STATES = (ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
+_SERVER_CODES = ("MISCONF ", "NOREPLICAS ", "BUSY ")
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """Durability `replica`: how many replicas must confirm each batch, and how soon."""
+
+    replicas: int
+    within_ms: int
+
+
+def connection_pool(
+    url: str, max_connections: int = 16, *, command_timeout_s: float = COMMAND_TIMEOUT_S
+) -> BlockingConnectionPool:
+    """A pool whose connections never retry: redis-py's default applied one INCR twice."""
+    return BlockingConnectionPool.from_url(
+        url,
+        max_connections=max_connections,
+        timeout=CONNECT_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=command_timeout_s,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        health_check_interval=0,
+        protocol=2,
+    )
+
+
+class Pipeline:
+    """One flusher, one batch in flight; what arrives meanwhile is the next batch."""
+
+    def __init__(
+        self, pool: BlockingConnectionPool, confirmation: Confirmation | None = None
+    ) -> None:
+        self._pool = pool
+        self._confirmation = confirmation
+        self._queue: deque[_Waiting] = deque()
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def run(self, *command: Argument) -> Reply:
+        """The reply to one command.
+
+        Raises `StoreUnavailable` (busy, unreachable, or the outcome is unknown), `StoreFull`,
+        `NotConfirmed`, or redis' own `ResponseError` for a command that is wrong in itself.
+        """
+        if len(self._queue) >= MAX_QUEUED:
+            raise StoreUnavailable("The store is busy. Try again in a second.")
+        # Packed here, so that what cannot be packed hurts its own caller and no batch.
+        packed = _packed(command)
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._queue.append((packed, reply))
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush())
+        return await reply
+
+    async def close(self) -> None:
+        """Waits for what is in flight, then closes the connections."""
+        if self._flusher is not None:
+            await self._flusher
+        await self._pool.aclose()
+
+    async def _flush(self) -> None:
+        while self._queue:
+            size = min(MAX_BATCH, len(self._queue))
+            batch = [self._queue.popleft() for _ in range(size)]
+            # Who has stopped waiting has not been answered, so the command need not run.
+            live = [(packed, reply) for packed, reply in batch if not reply.done()]
+            try:
+                answers = await self._send([packed for packed, _ in live])
+            except (RedisError, OSError, TimeoutError) as error:
+                _fail_all(live, error)
+            else:
+                _answer_all(live, answers)
+
+    async def _send(self, commands: list[bytes]) -> list[Reply]:
+        if self._confirmation:
+            wait = ("WAIT", self._confirmation.replicas, self._confirmation.within_ms)
+            commands = [*commands, _packed(wait)]
+        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py
+        try:
+            await connection.send_packed_command(b"".join(commands), check_health=False)
+            answers = [await _read(connection) for _ in commands]
+        except BaseException:
+            # Replies may still be on their way: this connection can never be used again.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await self._pool.release(connection)
+        if self._confirmation:
+            _check_confirmed(answers.pop(), self._confirmation)
+        return answers
+
+
+def _packed(command: Sequence[Argument]) -> bytes:
+    # hiredis packs eight times faster than redis-py; its stub names a tuple of one item only.
+    packed: bytes = pack_command(tuple(command))  # type: ignore[arg-type]
+    return packed
+
+
+async def _read(connection: Connection) -> Reply:
+    try:
+        reply: Reply = await connection.read_response()
+    except ResponseError as error:  # the reply to one command, and to its caller alone
+        return error
+    return reply
+
+
+def _is_about_the_server(error: ResponseError) -> bool:
+    return isinstance(error, _SERVER_STATES) or str(error).startswith(_SERVER_CODES)
+
+
+class _Unconfirmed(RedisError):
+    pass
+
+
+def _check_confirmed(reply: Reply, confirmation: Confirmation) -> None:
+    if not isinstance(reply, int) or reply < confirmation.replicas:
+        raise _Unconfirmed
+
+
+def _fail_all(batch: list[_Waiting], error: BaseException) -> None:
+    for _, reply in batch:
+        if reply.done():
+            continue
+        if isinstance(error, _Unconfirmed):
+            text = "Recorded, but the replicas have not confirmed it. Repeat with the same key."
+            reply.set_exception(NotConfirmed(text))
+        else:
+            text = f"The store did not answer ({type(error).__name__}); the outcome is unknown."
+            reply.set_exception(StoreUnavailable(text))
+
+
+def _answer_all(batch: list[_Waiting], answers: list[Reply]) -> None:
+    for (_, reply), answer in zip(batch, answers, strict=True):
+        if reply.done():
+            continue
+        if isinstance(answer, OutOfMemoryError):
+            reply.set_exception(StoreFull("The store has no memory left for new requests."))
+        elif isinstance(answer, ResponseError) and _is_about_the_server(answer):
+            text = f"The store cannot write at present ({type(answer).__name__})."
+            reply.set_exception(StoreUnavailable(text))
+        elif isinstance(answer, BaseException):
+            reply.set_exception(answer)
+        else:
+            reply.set_result(answer)

@@ -1,0 +1,238 @@
+"""Requests in the store: load one, and commit a Change as one script call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import cast
+
+from approvals.errors import StoreUnavailable
+from approvals.lifecycle import Change, next_deadline
+from approvals.model import ApprovalRequest, EventId, RequestId, ServiceId, Status, event_id
+from approvals.signing import Marks
+from approvals.store.keys import Keys
+from approvals.store.log import EntryPlace, SealedEntry, seal_entry
+from approvals.store.outbox import freeze, writes_of_new
+from approvals.store.pipeline import Pipeline
+from approvals.store.scripts import Answer, Commit, Loaded, Scripts
+from approvals.store.times import millis
+
+Writes = list[tuple[str | None, ...]]
+# After an unknown outcome the same operation is asked again: it counts once.
+RETRY_PAUSES_S = (0.05, 0.3)
+WAKE_WITHIN = timedelta(seconds=2)  # a worker sleeps at most 1 s, so later times need no wake-up
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A request with its place in the store and the time a decision on it may use."""
+
+    request: ApprovalRequest
+    version: int
+    entries: int
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A claimed member of the deadlines queue, given back in the same commit."""
+
+    member: RequestId
+    end: str
+
+
+class Records:
+    """Every request of one deployment."""
+
+    def __init__(
+        self, pipeline: Pipeline, scripts: Scripts, keys: Keys, audit_key: bytes, marks: Marks
+    ) -> None:
+        self._pipeline = pipeline
+        self._scripts = scripts
+        self._keys = keys
+        self._audit_key = audit_key
+        self._marks = marks
+        self._clock_read: asyncio.Task[Loaded] | None = None
+
+    async def now(self) -> datetime:
+        """The store's time. Callers that come together share one read."""
+        if self._clock_read is None or self._clock_read.done():
+            self._clock_read = asyncio.create_task(self._scripts.load(self._keys.system))
+        return (await asyncio.shield(self._clock_read)).now
+
+    async def load(self, request: RequestId) -> Stored | None:
+        """One request and the time, or None."""
+        loaded = await self._scripts.load(self._keys.request(request))
+        if not loaded.version:
+            return None
+        record = ApprovalRequest.model_validate_json(loaded.body)
+        return Stored(record, loaded.version, loaded.entries, loaded.now)
+
+    async def idempotent(self, service: ServiceId, mark: str) -> tuple[RequestId, str] | None:
+        """The request an idempotency key opened, and the mark of its body."""
+        value = await self._pipeline.run("GET", self._keys.idempotency(service, mark))
+        return used_key(cast("bytes", value).decode()) if value else None
+
+    async def open(
+        self, change: Change, now: datetime, idempotency: tuple[str, str] | None
+    ) -> Answer:
+        """Commits a new request. `idempotency` is the key's mark and the body's mark."""
+        request = change.request
+        place = EntryPlace(request.id, 1, request.id, 1, now)
+        commit = self._commit(None, change, place)
+        if idempotency:
+            key = self._keys.idempotency(request.service, idempotency[0])
+            commit = _with_idempotency(commit, key, f"{request.id} {idempotency[1]}")
+        return await _insist(lambda: self._scripts.commit(commit))
+
+    async def commit(
+        self, before: Stored, change: Change, op: str, lease: Lease | None = None
+    ) -> Answer:
+        """Commits a change of a loaded request."""
+        number = before.entries + 1
+        place = EntryPlace(change.request.id, before.version + 1, op, number, before.now)
+        commit = self._commit(before, change, place, lease)
+        return await _insist(lambda: self._scripts.commit(commit))
+
+    async def of_service(self, service: ServiceId, before: str, limit: int) -> list[RequestId]:
+        """A service's requests, newest first, older than the id `before` ('' = from the newest)."""
+        start = f"({before}" if before else "+"
+        key = self._keys.by_service(service)
+        reply = await self._pipeline.run("ZREVRANGEBYLEX", key, start, "-", "LIMIT", 0, limit)
+        return _ids(reply)
+
+    async def pending(self, limit: int) -> list[RequestId]:
+        """Pending requests, the next to expire first."""
+        reply = await self._pipeline.run("ZRANGE", self._keys.pending, 0, limit - 1)
+        return _ids(reply)
+
+    async def overdue(self, by: timedelta, limit: int) -> list[RequestId]:
+        """Pending requests whose deadline has passed by more than `by`."""
+        until = str(millis(await self.now() - by))
+        key = self._keys.pending
+        reply = await self._pipeline.run("ZRANGEBYSCORE", key, "-inf", until, "LIMIT", 0, limit)
+        return _ids(reply)
+
+    def _commit(
+        self, before: Stored | None, change: Change, place: EntryPlace, lease: Lease | None = None
+    ) -> Commit:
+        event = self._event(change)
+        request = change.request
+        if event:
+            request = request.model_copy(update={"callbacks": request.callbacks + 1})
+        entries = self._seal(change, place)
+        frozen = b""
+        writes = self._writes(before.request if before else None, request, place.at, lease)
+        if event and change.callback:
+            last = place.number + len(entries) - 1
+            frozen = freeze(request, change.callback, place.at, last, entries[-1].mac)
+            writes += writes_of_new(self._keys, request, event, place.at)
+        return Commit(
+            op=place.op,
+            record=self._keys.request(request.id),
+            expect=before.version if before else None,
+            now=place.at,
+            result=request.status,
+            entry=place.number,
+            entries=tuple(entry.text for entry in entries),
+            body=request.model_dump_json(exclude_defaults=True).encode(),
+            frozen=frozen,
+            valid_before=change.valid_before,
+            guarded=change.guarded,
+            writes=tuple(writes),
+        )
+
+    def _event(self, change: Change) -> EventId | None:
+        if change.callback is None or change.request.asked.callback_url is None:
+            return None
+        return event_id(change.request.id, change.request.callbacks + 1)
+
+    def _seal(self, change: Change, place: EntryPlace) -> list[SealedEntry]:
+        return [
+            seal_entry(
+                self._audit_key,
+                event,
+                EntryPlace(place.record, place.version, place.op, place.number + i, place.at),
+            )
+            for i, event in enumerate(change.events)
+        ]
+
+    def _writes(
+        self,
+        before: ApprovalRequest | None,
+        after: ApprovalRequest,
+        at: datetime,
+        lease: Lease | None,
+    ) -> Writes:
+        writes = self._lists(before, after)
+        writes += self._deadline(before, after, at, lease)
+        if after.is_final and (before is None or not before.is_final):
+            writes.append(("publish", self._keys.settled_channel, after.id))
+        return writes
+
+    def _lists(self, before: ApprovalRequest | None, after: ApprovalRequest) -> Writes:
+        if before is not None:
+            settled = after.is_final and not before.is_final
+            return [("zrem", self._keys.pending, after.id)] if settled else []
+        requester = self._marks.requester(after.asked.requester.id)
+        writes: Writes = [
+            ("zadd", self._keys.by_service(after.service), "0", after.id),
+            ("zadd", self._keys.by_requester(requester), "0", after.id),
+        ]
+        if after.asked.subject:
+            subject = self._marks.subject(after.asked.subject)
+            writes.append(("zadd", self._keys.by_subject(subject), "0", after.id))
+        if not after.is_final:
+            due = str(millis(after.expires_at))
+            writes.append(("zadd", self._keys.pending, due, after.id))
+        return writes
+
+    def _deadline(
+        self,
+        before: ApprovalRequest | None,
+        after: ApprovalRequest,
+        at: datetime,
+        lease: Lease | None,
+    ) -> Writes:
+        due = next_deadline(after)
+        due_at = str(millis(due)) if due else None
+        if lease:
+            return [("finish", "deadlines", lease.member, lease.end, due_at)]
+        if before and next_deadline(before) == due:
+            return []
+        if due is None or due_at is None:
+            return [("unschedule", "deadlines", after.id)] if before else []
+        writes: Writes = [("schedule", "deadlines", after.id, due_at)]
+        if due - at < WAKE_WITHIN:
+            writes.append(("publish", self._keys.wake_channel, "deadlines"))
+        return writes
+
+
+def used_key(value: str) -> tuple[RequestId, str]:
+    """The request id and body mark that an idempotency record holds."""
+    request, mark = value.split(" ", 1)
+    return RequestId(request), mark
+
+
+def matches(request: ApprovalRequest, status: Status | None, action: str | None) -> bool:
+    """Whether a listed request passes the filters."""
+    return status in (None, request.status) and action in (None, request.asked.action)
+
+
+def _with_idempotency(commit: Commit, key: str, value: str) -> Commit:
+    return replace(commit, idempotency=(key, value))
+
+
+def _ids(reply: object) -> list[RequestId]:
+    return [RequestId(member.decode()) for member in cast("list[bytes]", reply)]
+
+
+async def _insist(commit: Callable[[], Awaitable[Answer]]) -> Answer:
+    for pause in RETRY_PAUSES_S:
+        try:
+            return await commit()
+        except StoreUnavailable:
+            await asyncio.sleep(pause)
+    return await commit()

@@ -1,0 +1,197 @@
+"""One typed function per Lua script. Nobody else knows the order of their KEYS and ARGV."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.resources import files
+from typing import Literal, cast
+
+from redis.exceptions import NoScriptError
+
+from approvals.store.keys import Keys, Queue
+from approvals.store.pipeline import Argument, Pipeline
+from approvals.store.times import from_millis, millis
+
+Code = Literal["OK", "DUP", "EXISTS", "RACE", "STALE", "BEHIND", "LATE", "INVALID"]
+Write = tuple[str, ...]  # a verb of commit.lua; keys are named, not numbered
+NO_KEY = ("publish",)
+QUEUE_VERBS = ("schedule", "unschedule", "finish")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What commit.lua answered: a code, its value, and the time of the commit."""
+
+    code: Code
+    value: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What load.lua read. `version` 0 and no body when there is no record."""
+
+    version: int
+    entries: int
+    body: bytes
+    now: datetime
+    behind: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Leased members of a queue. `wait` until the next is due; None when nothing waits."""
+
+    now: datetime
+    wait: timedelta | None
+    lease_end: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The arguments of commit.lua, keys by name.
+
+    `expect` is the version decided on, None to open a record whose id is `op`.
+    `writes` are `(verb, key or queue, ...)` with every value as text; a None is the frozen bytes.
+    """
+
+    op: str
+    record: str
+    expect: int | None
+    now: datetime
+    result: str
+    entry: int
+    entries: tuple[bytes, ...] = ()
+    body: bytes = b""
+    frozen: bytes = b""
+    valid_before: datetime | None = None
+    guarded: bool = False
+    idempotency: tuple[str, str] | None = None
+    writes: tuple[tuple[str | None, ...], ...] = ()
+
+
+def _source(name: str) -> str:
+    lua = files("approvals.store") / "lua"
+    return (lua / "queue.lua").read_text() + "\n" + (lua / f"{name}.lua").read_text()
+
+
+class Script:
+    """A script by its SHA-1, loaded on the server when it is missing there."""
+
+    def __init__(self, pipeline: Pipeline, name: str) -> None:
+        self._pipeline = pipeline
+        self._source = _source(name)
+        self._sha = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
+
+    async def run(self, keys: Sequence[str], arguments: Sequence[Argument]) -> list[bytes]:
+        """The script's answer."""
+        command = ("EVALSHA", self._sha, len(keys), *keys, *arguments)
+        try:
+            reply = await self._pipeline.run(*command)
+        except NoScriptError:  # nothing ran: a new or failed-over server has no scripts yet
+            await self._pipeline.run("SCRIPT", "LOAD", self._source)
+            reply = await self._pipeline.run(*command)
+        return cast("list[bytes]", reply)
+
+
+class Scripts:
+    """The scripts of one deployment."""
+
+    def __init__(self, pipeline: Pipeline, keys: Keys, *, confirm_reads: bool = False) -> None:
+        self._keys = keys
+        self._confirm = "1" if confirm_reads else "0"
+        self._commit = Script(pipeline, "commit")
+        self._load = Script(pipeline, "load")
+        self._claim = Script(pipeline, "claim_due")
+        self._finish = Script(pipeline, "finish_due")
+
+    async def commit(self, commit: Commit) -> Answer:
+        """Applies a Change, all or none."""
+        keys = _KeyList(self._keys, commit.record)
+        idempotency = commit.idempotency
+        head = {
+            "op": commit.op,
+            "expect": commit.expect,
+            "now": millis(commit.now),
+            "valid_before": millis(commit.valid_before) if commit.valid_before else None,
+            "guarded": commit.guarded,
+            "entry": commit.entry,
+            "idem": [keys.place(idempotency[0]), idempotency[1]] if idempotency else None,
+            "result": commit.result,
+            "writes": [keys.numbered(write) for write in commit.writes],
+        }
+        arguments: list[Argument] = [json.dumps(head), commit.body, commit.frozen]
+        arguments += commit.entries
+        code, value, at = await self._commit.run(keys.names, arguments)
+        return Answer(cast("Code", code.decode()), value.decode(), from_millis(at))
+
+    async def load(self, record: str) -> Loaded:
+        """One record and the time a decision on it may use, in one round trip."""
+        keys = (record, self._keys.clock)
+        version, entries, body, now, behind = await self._load.run(keys, (self._confirm,))
+        return Loaded(
+            version=int(version or 0),
+            entries=int(entries),
+            body=body,
+            now=from_millis(now),
+            behind=timedelta(milliseconds=int(behind)),
+        )
+
+    async def claim_due(self, queue: Queue, most: int, lease: timedelta) -> Claimed:
+        """Leases up to `most` due members for `lease`."""
+        names = self._keys.queue(queue)
+        keys = (names.due, names.leased, names.again, self._keys.clock)
+        micros = lease // timedelta(microseconds=1)
+        now, wait, lease_end, *members = await self._claim.run(keys, (most, micros))
+        return Claimed(
+            now=from_millis(now),
+            wait=timedelta(milliseconds=int(wait)) if wait else None,
+            lease_end=lease_end.decode(),
+            members=tuple(member.decode() for member in members),
+        )
+
+    async def finish_due(
+        self, queue: Queue, member: str, lease_end: str, next_try: datetime | None = None
+    ) -> bool:
+        """Gives back a lease; False when it had passed to somebody else."""
+        names = self._keys.queue(queue)
+        keys = (names.due, names.leased, names.again)
+        next_at = str(millis(next_try)) if next_try else ""
+        (held,) = await self._finish.run(keys, (member, lease_end, next_at))
+        return held == b"1"
+
+
+class _KeyList:
+    """KEYS of one commit: the three fixed ones, then each named key once."""
+
+    def __init__(self, keys: Keys, record: str) -> None:
+        self._keys = keys
+        self.names = [record, keys.log, keys.clock]
+        self._places = {name: place for place, name in enumerate(self.names, 1)}
+
+    def place(self, name: str) -> int:
+        """The index of a key, added when it is new."""
+        if name not in self._places:
+            self.names.append(name)
+            self._places[name] = len(self.names)
+        return self._places[name]
+
+    def numbered(self, write: tuple[str | None, ...]) -> list[str | int | None]:
+        """A write with its key's index in place of the name."""
+        verb, key = write[0], cast("str", write[1])
+        if verb in NO_KEY:
+            return list(write)
+        place = self._queue(cast("Queue", key)) if verb in QUEUE_VERBS else self.place(key)
+        return [verb, place, *write[2:]]
+
+    def _queue(self, queue: Queue) -> int:
+        names = self._keys.queue(queue)
+        if names.due not in self._places:
+            for name in (names.due, names.leased, names.again):
+                self.place(name)
+        return self._places[names.due]

@@ -1,0 +1,74 @@
+"""The store of one deployment: its parts share one pipeline, one key space, one audit key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from redis.asyncio import BlockingConnectionPool
+
+from approvals.signing import Marks
+from approvals.store.due import DueQueue
+from approvals.store.health import Demands, Health
+from approvals.store.keys import Keys
+from approvals.store.log import Log
+from approvals.store.outbox import Outbox
+from approvals.store.pipeline import Confirmation, Pipeline
+from approvals.store.records import Records
+from approvals.store.scripts import Scripts
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSecrets:
+    """Keys that Redis never sees: entry MACs, and the keyed hashes in names."""
+
+    audit: bytes
+    pseudonym: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Everything that is kept, by what it is."""
+
+    keys: Keys
+    marks: Marks
+    records: Records
+    outbox: Outbox
+    deadlines: DueQueue
+    callbacks: DueQueue
+    log: Log
+    health: Health
+    pipeline: Pipeline
+
+    @classmethod
+    def over(
+        cls,
+        pool: BlockingConnectionPool,
+        namespace: str,
+        secrets: StoreSecrets,
+        demands: Demands,
+        confirm_within_ms: int = 200,
+    ) -> Self:
+        """The store behind a connection pool. Opens nothing by itself."""
+        keys = Keys(namespace)
+        marks = Marks(secrets.pseudonym)
+        is_replicated = demands.durability == "replica"
+        confirmation = Confirmation(demands.replicas, confirm_within_ms)
+        pipeline = Pipeline(pool, confirmation if is_replicated else None)
+        scripts = Scripts(pipeline, keys, confirm_reads=is_replicated)
+        return cls(
+            keys=keys,
+            marks=marks,
+            records=Records(pipeline, scripts, keys, secrets.audit, marks),
+            outbox=Outbox(pipeline, scripts, keys, secrets.audit),
+            deadlines=DueQueue(scripts, "deadlines"),
+            callbacks=DueQueue(scripts, "callbacks"),
+            log=Log(pipeline, keys),
+            # A check proves nothing to wait for: it must also name what keeps a WAIT short.
+            health=Health(Pipeline(pool), demands),
+            pipeline=pipeline,
+        )
+
+    async def close(self) -> None:
+        """Lets commits in flight end, then closes the connections."""
+        await self.pipeline.close()
