@@ -1,0 +1,37 @@
+"""Patterns over names in which `*` stands for any text and nothing else is special."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether `pattern` fits all of `name`. Linear, so that no name can make it run away."""
+    first, *others = pattern.split("*")
+    if not others:
+        return pattern == name
+    last = others.pop()
+    if len(name) < len(first) + len(last):
+        return False
+    if not (name.startswith(first) and name.endswith(last)):
+        return False
+    place, end = len(first), len(name) - len(last)
+    for piece in others:
+        found = name.find(piece, place, end)
+        if found < 0:
+            return False
+        place = found + len(piece)
+    return True
+
+
+def matches_any(patterns: Iterable[str], name: str) -> bool:
+    """Whether one of `patterns` fits `name`."""
+    return any(matches(pattern, name) for pattern in patterns)
+
+
+def covers(outer: str, inner: str) -> bool:
+    """Whether `outer` fits every name that `inner` fits.
+
+    Only a `*` of `outer` can take in a `*` of `inner`, so matching the pattern itself is enough.
+    """
+    return matches(outer, inner)

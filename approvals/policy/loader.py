@@ -1,0 +1,85 @@
+"""The three configuration files, read and judged as a whole: all of them hold, or none does."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from approvals.digest import canonical
+from approvals.errors import ConfigurationInvalid
+from approvals.policy import document, services
+from approvals.policy.document import Policy
+from approvals.policy.issues import Issue
+from approvals.policy.people import People, PeopleDocument
+from approvals.policy.references import Sources, wrong_names
+from approvals.policy.services import Services, ServicesDocument
+from approvals.policy.shapes import shape
+from approvals.policy.soundness import too_few_people, unsound_rules
+from approvals.policy.source import Source, Steps
+from approvals.policy.yaml_source import read_source
+
+POLICY, PEOPLE, SERVICES = "policy.yaml", "people.yaml", "services.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What a process runs with. `version` names the policy; `source` knows its lines."""
+
+    policy: Policy
+    people: People
+    services: Services
+    version: str
+    directory: Path
+    source: Source = field(default=Source(POLICY), compare=False, repr=False)
+
+
+def load_configuration(directory: Path) -> Configuration:
+    """The files in `directory`. Reads from disk; raises `ConfigurationInvalid` with every fault."""
+    files = Sources(*(read_source(directory / name) for name in (POLICY, PEOPLE, SERVICES)))
+    policy = shape(files.policy, Policy, document.LATER)
+    people = shape(files.people, PeopleDocument)
+    entries = shape(files.services, ServicesDocument, services.LATER)
+    found = {*policy.issues, *people.issues, *entries.issues, *wrong_names(files)}
+    found |= {*unsound_rules(policy)}
+    if all(issue.file != PEOPLE for issue in found):
+        found |= {*too_few_people(policy, people)}
+    if found or policy.model is None or people.model is None or entries.model is None:
+        raise ConfigurationInvalid(sorted(found))
+    return Configuration(
+        policy=policy.model,
+        people=People(people.model),
+        services=Services(entries.model),
+        version=policy_version(policy.model),
+        directory=directory,
+        source=files.policy,
+    )
+
+
+def policy_version(policy: Policy) -> str:
+    """Twelve hex digits that name a policy; comments and written-out defaults do not count."""
+    model = policy.model_dump(mode="json", exclude_defaults=True)
+    return hashlib.sha256(canonical(model)).hexdigest()[:12]
+
+
+def notify_faults(
+    policy: Policy, configured: frozenset[str], source: Source | None = None
+) -> list[Issue]:
+    """Each `notify` that reaches no configured platform, placed by the policy's `source`."""
+    places = source or Source(POLICY)
+    faults = []
+    for steps, notify in _notified(policy):
+        wanted = sorted({name for channel in notify for name in policy.channels[channel].platforms})
+        if notify and configured.isdisjoint(wanted):
+            message = f"`notify` reaches nobody: no credentials are set for {' or '.join(wanted)}"
+            remedy = "Set them, name another channel, or remove the key"
+            faults.append(places.issue(steps, message, remedy))
+    return faults
+
+
+def _notified(policy: Policy) -> Iterator[tuple[Steps, tuple[str, ...]]]:
+    yield ("defaults", "notify"), policy.defaults.notify
+    for index, rule in enumerate(policy.rules):
+        if rule.then.notify is not None:
+            yield ("rules", index, "then", "notify"), rule.then.notify

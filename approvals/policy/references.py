@@ -1,0 +1,107 @@
+"""Names in the three files that must exist, and ids that may stand only once.
+
+Works on the plain data, so that a fault of shape elsewhere hides nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from approvals.policy.attributes import CLAIMABLE, is_reserved
+from approvals.policy.globs import matches
+from approvals.policy.issues import Issue, suggestion
+from approvals.policy.source import ANY, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The three files as plain data."""
+
+    policy: Source
+    people: Source
+    services: Source
+
+
+def wrong_names(files: Sources) -> Iterator[Issue]:
+    """Every name that points at nothing, and every id given twice."""
+    yield from _unknown_names(files)
+    yield from _unknown_actions(files.policy, ("rules", ANY, "actions", ANY), files.policy)
+    yield from _unknown_actions(files.services, ("services", ANY, "actions", ANY), files.policy)
+    yield from _unknown_attributes(files.services)
+    yield from _repeated_ids(files)
+
+
+def _unknown_names(files: Sources) -> Iterator[Issue]:
+    policy, people, services = files.policy, files.people, files.services
+    groups, channels = people.keys("groups"), policy.keys("channels")
+    persons = people.names("people", ANY, "id")
+    owners = ("services", ANY, "machine_requesters", ANY, "owner")
+    if people.data is not None:
+        yield from _unknown(policy, ("defaults", "groups", ANY), "group", groups)
+        yield from _unknown(policy, ("rules", ANY, "then", "groups", ANY), "group", groups)
+        yield from _unknown(people, ("groups", ANY, "members", ANY), "person", persons)
+        yield from _unknown(services, owners, "person", persons)
+    yield from _unknown(policy, ("defaults", "notify", ANY), "channel", channels)
+    yield from _unknown(policy, ("rules", ANY, "then", "notify", ANY), "channel", channels)
+
+
+def _unknown(
+    source: Source, pattern: tuple[str, ...], kind: str, known: Collection[str]
+) -> Iterator[Issue]:
+    for steps, name in source.find(*pattern):
+        if isinstance(name, str) and name not in known:
+            yield source.issue(steps, f"no {kind} is called `{name}`", suggestion(name, known))
+
+
+def _unknown_actions(source: Source, pattern: tuple[str, ...], policy: Source) -> Iterator[Issue]:
+    known = policy.keys("actions")
+    if not policy.find("actions"):
+        return  # told as a missing key, or a missing file
+    for steps, glob in source.find(*pattern):
+        if isinstance(glob, str) and not any(matches(glob, action) for action in known):
+            verb = "fits" if ANY in glob else "is called"
+            yield source.issue(steps, f"no action {verb} `{glob}`", suggestion(glob, known))
+
+
+def _unknown_attributes(services: Source) -> Iterator[Issue]:
+    for steps, name in services.find("services", ANY, "asserts", ANY):
+        if not isinstance(name, str) or name in CLAIMABLE:
+            continue
+        if is_reserved(name):
+            message = f"`{name}` is set by Placet, and no service may assert it"
+            yield services.issue(steps, message, "Remove it")
+        else:
+            message = f"no attribute is called `{name}`"
+            yield services.issue(steps, message, suggestion(name, CLAIMABLE))
+
+
+def _repeated_ids(files: Sources) -> Iterator[Issue]:
+    people = files.people
+    yield from _repeated(files.policy, ("rules", ANY, "id"), "rule id")
+    yield from _repeated(people, ("people", ANY, "id"), "person id")
+    yield from _repeated(people, ("people", ANY, "requester_ids", ANY), "requester id")
+    yield from _repeated(people, ("people", ANY, "slack"), "Slack user")
+    yield from _repeated(people, ("people", ANY, "teams"), "Teams user")
+    yield from _repeated(files.services, ("services", ANY, "keys", ANY, "id"), "key id")
+
+
+def _repeated(source: Source, pattern: tuple[str, ...], kind: str) -> Iterator[Issue]:
+    first: dict[str, int] = {}
+    for steps, value in source.find(*pattern):
+        earlier = first.get(key := _sameness(value))
+        if earlier is None:
+            first[key] = source.places[steps][0]
+        else:
+            message = f"this {kind} stands in line {earlier} already"
+            yield source.issue(steps, message, "Each belongs to exactly one entry; remove one")
+
+
+def _sameness(value: JsonValue) -> str:
+    if isinstance(value, str):
+        return unicodedata.normalize("NFKC", value).strip()
+    return json.dumps(value, sort_keys=True).lower()

@@ -1,0 +1,208 @@
+"""services.yaml: which system may ask for what, for whom, and where its callbacks go."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    StrictStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from approvals.errors import CallbackNotAllowed, UnknownRequester
+from approvals.model import ActionId, Frozen, KeyId, PersonId, Requester, ServiceId
+from approvals.policy.globs import matches, matches_any
+from approvals.policy.origins import UnfitUrl, bare_origin, origin_of
+from approvals.policy.people import People
+from approvals.policy.source import ANY, Later
+from approvals.policy.values import (
+    EnvironmentName,
+    KeyHash,
+    KeyName,
+    Moment,
+    Name,
+    PersonName,
+    Word,
+    fault,
+)
+
+LATER: Later = ((("services", ANY, "rate"), ()),)
+_MAX_KEYS = 2  # the live one and, while rotating, the next
+
+
+def _origin(text: str) -> str:
+    try:
+        return bare_origin(text)
+    except UnfitUrl as error:
+        raise fault(str(error), "Write an origin such as https://crm.internal.example") from None
+
+
+def _url(text: str) -> str:
+    try:
+        origin_of(text)
+    except UnfitUrl as error:
+        raise fault(str(error), "Write a URL such as https://crm.internal.example/placet") from None
+    return text
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(str(value))
+    except ValueError:
+        remedy = "Write it as 10.1.0.0/16, with no bits set behind the mask"
+        raise fault("is not a network", remedy) from None
+
+
+def _something(actions: tuple[str, ...]) -> tuple[str, ...]:
+    if not actions:
+        raise fault("is empty, so the service may ask nothing", "Name an action")
+    return actions
+
+
+def _few_keys(keys: tuple[ApiKey, ...]) -> tuple[ApiKey, ...]:
+    if len(keys) > _MAX_KEYS:
+        raise fault("holds more than two keys", "Remove the oldest; two are enough to rotate")
+    return keys
+
+
+class ApiKey(Frozen):
+    """`hash` is of the whole text of the key; the key itself is stored nowhere."""
+
+    id: KeyName
+    hash: KeyHash
+    not_after: Moment | None = None
+
+
+class MachineRequester(Frozen):
+    """Requesters that are no persons, and the person who answers for them."""
+
+    match: Word
+    owner: PersonName
+
+
+class SecretSource(Frozen):
+    """Where a callback secret is read from: an environment variable or a file."""
+
+    env: EnvironmentName | None = None
+    file: Word | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> SecretSource:
+        if (self.env is None) == (self.file is None):
+            raise fault("names no single source", "Write either env or file")
+        return self
+
+
+def _signed(secrets: tuple[SecretSource, ...]) -> tuple[SecretSource, ...]:
+    if not secrets:
+        raise fault("is empty, so callbacks cannot be signed", "Name an env or a file")
+    return secrets
+
+
+class Callback(Frozen):
+    """Where a service is called back, and with which secrets that is signed."""
+
+    origins: tuple[Annotated[StrictStr, AfterValidator(_origin)], ...] = ()
+    default: Annotated[StrictStr, AfterValidator(_url)] | None = None
+    networks: tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)], ...] = ()
+    secrets: Annotated[tuple[SecretSource, ...], AfterValidator(_signed)]
+
+    @field_validator("default", mode="after")
+    @classmethod
+    def _within_origins(cls, default: str, info: ValidationInfo) -> str:
+        origins = info.data.get("origins")
+        if origins is not None and origin_of(default) not in origins:
+            raise fault("is not within `origins`", f"Add {origin_of(default)} to origins")
+        return default
+
+
+class ServiceEntry(Frozen):
+    """A service as written, below its id."""
+
+    keys: Annotated[tuple[ApiKey, ...], AfterValidator(_few_keys)] = ()
+    actions: Annotated[tuple[Word, ...], AfterValidator(_something)]
+    requesters: tuple[Word, ...] = ()
+    machine_requesters: tuple[MachineRequester, ...] = ()
+    asserts: tuple[Word, ...] = ()
+    callback: Callback | None = None
+
+
+class Service(ServiceEntry):
+    """A system that calls Placet."""
+
+    id: ServiceId
+
+    def may_ask(self, action: ActionId) -> bool:
+        """Whether the service's entry names the action."""
+        return matches_any(self.actions, action)
+
+    def requester(self, requester_id: str, people: People) -> Requester:
+        """Whom the service means: a person it may name, or a machine with an owner.
+
+        Raises `UnknownRequester`, with no hint whether the person exists.
+        """
+        person = people.by_requester_id(requester_id)
+        if person is not None and matches_any(self.requesters, requester_id):
+            return Requester(id=requester_id, person=person.id)
+        for machine in self.machine_requesters:
+            if matches(machine.match, requester_id):
+                return Requester(id=requester_id, owner=PersonId(machine.owner))
+        raise UnknownRequester("requester.id is nobody for whom this service may ask")
+
+    def callback_url(self, asked: str | None) -> str | None:
+        """Where the outcome goes: `asked` if it is within the origins, else the default.
+
+        Raises `CallbackNotAllowed`.
+        """
+        if asked is None:
+            return self.callback.default if self.callback else None
+        try:
+            origin = origin_of(asked)
+        except UnfitUrl as error:
+            raise CallbackNotAllowed(f"callback_url {error}") from None
+        if self.callback is None or origin not in self.callback.origins:
+            raise CallbackNotAllowed("callback_url is not within the service's origins")
+        return asked
+
+
+def _named(service: ServiceId, entry: ServiceEntry) -> Service:
+    fields = {name: getattr(entry, name) for name in ServiceEntry.model_fields}
+    return Service.model_validate({"id": service, **fields})
+
+
+class ServicesDocument(Frozen):
+    """services.yaml as a whole."""
+
+    services: dict[Name, ServiceEntry]
+
+
+class Services:
+    """The services, found by their id or by one of their keys."""
+
+    def __init__(self, document: ServicesDocument) -> None:
+        self._services = {
+            ServiceId(name): _named(ServiceId(name), entry)
+            for name, entry in document.services.items()
+        }
+        self._keys = {
+            KeyId(key.id): (service, key)
+            for service in self._services.values()
+            for key in service.keys
+        }
+
+    def key(self, key: KeyId) -> tuple[Service, ApiKey] | None:
+        """The key and whose it is; whether it is the right one, its hash and date must tell."""
+        return self._keys.get(key)
+
+    def service(self, service: ServiceId) -> Service | None:
+        """The service's entry."""
+        return self._services.get(service)
+
+    def all(self) -> tuple[Service, ...]:
+        """Every service, in the order of the file."""
+        return tuple(self._services.values())

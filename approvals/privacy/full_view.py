@@ -1,0 +1,79 @@
+"""What an entitled person sees when they open a request: every declared field through its mask."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from approvals.answer import callback_data
+from approvals.digest import canonical
+from approvals.model import ApprovalRequest, Frozen
+from approvals.policy.document import ShownField
+from approvals.privacy.masking import masked
+from approvals.signing import Marks
+
+
+class ViewedField(Frozen):
+    """One declared field as shown."""
+
+    name: str
+    show: str
+    value: str
+
+
+class FullView(Frozen):
+    """The full details of one revision, masked. `given_name` is the service's word for who asks."""
+
+    request: dict[str, JsonValue]
+    title: str
+    revision: int
+    justification: str
+    given_name: str | None
+    ticket: str | None
+    purpose: str | None
+    subject: str | None
+    record_count: int | None
+    data_classes: tuple[str, ...]
+    fields: tuple[ViewedField, ...]
+    hidden_fields: int
+    context: dict[str, JsonValue]
+
+    def fingerprint(self) -> str:
+        """`sha256:<hex>` of exactly what was shown, for the audit."""
+        shown = canonical(self.model_dump(mode="json"))
+        return "sha256:" + hashlib.sha256(shown).hexdigest()
+
+
+def full_view(request: ApprovalRequest, fields: Mapping[str, ShownField], marks: Marks) -> FullView:
+    """`request` as an entitled person may see it. `fields` are the action's declared ones today."""
+    asked = request.asked
+
+    def pseudonym(name: str, value: str) -> str:
+        field = fields.get(name)
+        scopes = {"global": "global", "day": f"{request.created_at:%Y-%m-%d}"}
+        scope = scopes.get(field.scope, request.id) if field else request.id
+        return marks.pseudonym(scope, name, value)
+
+    shown = []
+    for name, value in asked.params.items():
+        # A field no longer declared is hidden, whatever it was when the request opened.
+        show = fields[name].show if name in fields else "hidden"
+        text = masked(show, value, lambda text, name=name: pseudonym(name, text))  # type: ignore[misc]
+        shown.append(ViewedField(name=name, show=show, value=text))
+    return FullView(
+        request=callback_data(request),
+        title=asked.title,
+        revision=request.revision,
+        justification=asked.justification,
+        given_name=asked.requester.given_name,
+        ticket=asked.ticket,
+        purpose=asked.purpose,
+        subject=pseudonym("subject", asked.subject) if asked.subject else None,
+        record_count=asked.record_count,
+        data_classes=asked.data_classes,
+        fields=tuple(shown),
+        hidden_fields=asked.hidden_fields,
+        context=asked.context,
+    )
