@@ -1,0 +1,166 @@
+"""From what a service sent to a request ready to open: rights, policy, people, digest.
+
+Decides nothing by itself: each refusal comes from the configuration, each outcome from policy.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import datetime
+
+from approvals.ask import Ask
+from approvals.digest import action_digest
+from approvals.errors import (
+    ActionNotAllowed,
+    Finding,
+    InvalidRequest,
+    NoApproverReachable,
+    Unauthorized,
+    UnknownAction,
+)
+from approvals.lifecycle import Opening
+from approvals.model import (
+    ActionId,
+    Asked,
+    Caller,
+    MatchedPolicy,
+    PersonId,
+    Requester,
+    RequestId,
+)
+from approvals.policy.analysis import Inquiry, analyse
+from approvals.policy.attributes import Claims, check_claims
+from approvals.policy.document import Action
+from approvals.policy.loader import Configuration
+from approvals.policy.services import Service
+from approvals.signing import Marks
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as ULIDs use it
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Random bytes that an opening needs, handed in so that the rest is a function."""
+
+    id: bytes  # 10 bytes: the random part of the id
+    salt: bytes  # 16 bytes: the digest's salt
+
+
+def request_id(now: datetime, chance: bytes) -> RequestId:
+    """`req_` and a ULID: 48 bits of milliseconds, 80 random bits; sorts by time."""
+    number = int(now.timestamp() * 1000) << 80 | int.from_bytes(chance, "big")
+    digits = (_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    return RequestId("req_" + "".join(digits))
+
+
+def prepare(
+    configuration: Configuration,
+    caller: Caller,
+    ask: Ask,
+    *,
+    now: datetime,
+    marks: Marks,
+    body: bytes,
+    chance: Chance,
+) -> Opening:
+    """The opening of one request. Raises the refusal that the configuration gives."""
+    service = configuration.services.service(caller.service)
+    if service is None:
+        raise Unauthorized("The API key is not valid.")
+    action = _action(configuration, service, ask)
+    _check_required(action, ask)
+    requester = service.requester(ask.requester.id, configuration.people)
+    requester = requester.model_copy(update={"given_name": ask.requester.name})
+    claims = check_claims(ask.context, service.asserts)
+    inquiry = Inquiry(ActionId(ask.action), claims.accepted)
+    terms = analyse(
+        configuration.policy, configuration.version, inquiry, ask.expires_in, ask.grant_ttl
+    )
+    _check_reachable(configuration, terms.matched, requester.responsible)
+    salt = base64.b64encode(chance.salt).decode()
+    return Opening(
+        id=request_id(now, chance.id),
+        caller=caller,
+        asked=_asked(ask, action, requester, claims, service.callback_url(ask.callback_url)),
+        policy=terms.matched,
+        expires_in=terms.expires_in,
+        grant_ttl=terms.grant_ttl,
+        uses=terms.uses,
+        digest=action_digest(
+            action=ask.action, subject=ask.subject, params=ask.params or None, salt=salt
+        ),
+        salt=salt,
+        subject_mark=marks.subject(ask.subject) if ask.subject else None,
+        body_mark=marks.body(body),
+    )
+
+
+def _action(configuration: Configuration, service: Service, ask: Ask) -> Action:
+    action = configuration.policy.actions.get(ActionId(ask.action))
+    if action is None:
+        raise UnknownAction("Policy lists no such action. Ask an admin to add it to policy.yaml.")
+    if not service.may_ask(ActionId(ask.action)):
+        raise ActionNotAllowed("This service may not ask for this action (services.yaml).")
+    return action
+
+
+def _check_required(action: Action, ask: Ask) -> None:
+    findings = [
+        Finding(f"/{name}", "is required for this action")
+        for name in action.requires
+        if getattr(ask, name) is None
+    ]
+    if ask.purpose and action.purposes and ask.purpose not in action.purposes:
+        accepted = ", ".join(action.purposes)
+        findings.append(Finding("/purpose", f"must be one of {accepted} for this action"))
+    if ask.reuse_pending:
+        message = "is not carried out by this version; leave it out or send false"
+        findings.append(Finding("/reuse_pending", message))
+    if findings:
+        raise InvalidRequest(findings)
+
+
+def _check_reachable(
+    configuration: Configuration, policy: MatchedPolicy, responsible: PersonId | None
+) -> None:
+    if policy.decision != "review":
+        return
+    able = configuration.people.who_may_decide(policy.groups, excluding=responsible)
+    if len(able) < policy.threshold:
+        needed, there = policy.threshold, len(able)
+        raise NoApproverReachable(
+            f"Rule {policy.rule} needs {needed} approvers, and {there} may decide this request. "
+            "Ask an admin to add approvers to its groups (people.yaml)."
+        )
+
+
+def _asked(
+    ask: Ask,
+    action: Action,
+    requester: Requester,
+    claims: Claims,
+    callback_url: str | None,
+) -> Asked:
+    kept = {name: value for name, value in ask.params.items() if _is_shown(action, name)}
+    return Asked(
+        action=ActionId(ask.action),
+        title=action.title,
+        requester=requester,
+        justification=ask.justification,
+        ticket=ask.ticket,
+        purpose=ask.purpose,
+        subject=ask.subject,
+        record_count=ask.record_count,
+        data_classes=tuple(dict.fromkeys((*action.data_classes, *ask.data_classes))),
+        params=kept,
+        hidden_fields=len(ask.params) - len(kept),
+        context=claims.accepted,
+        context_ignored=claims.ignored,
+        callback_url=callback_url,
+    )
+
+
+def _is_shown(action: Action, name: str) -> bool:
+    field = action.fields.get(name)
+    return field is not None and field.show != "hidden"

@@ -1,0 +1,328 @@
+"""The use cases, one method each: load, decide, commit. Only this module commits.
+
+Knows no transport: who calls has been authenticated, and every refusal is one of `errors`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from approvals import lifecycle
+from approvals.ask import Ask, reason_text
+from approvals.errors import (
+    DeniedByPolicy,
+    IdempotencyConflict,
+    NotAllowed,
+    NotFound,
+    PlacetError,
+    StoreUnavailable,
+)
+from approvals.intake import Chance, prepare
+from approvals.lifecycle import Cancelling, Change, DenyRule, Voting
+from approvals.model import (
+    ApprovalRequest,
+    Caller,
+    Origin,
+    Person,
+    PersonId,
+    RequestId,
+    Status,
+    Vote,
+)
+from approvals.policy.analysis import Inquiry, deny_rule_in_force
+from approvals.policy.loader import Configuration
+from approvals.privacy.full_view import FullView, full_view
+from approvals.store.records import Lease, Stored, matches, used_key
+from approvals.store.scripts import Answer
+from approvals.store.store import Store
+
+MOST_TRIES = 20
+SWEEP_AFTER = timedelta(seconds=5)
+PAGE_SCAN = 1000  # records read for one page at most; a page may hold fewer than asked
+_BEHIND = "The store's clock stands behind the time it has seen; nothing is opened or approved."
+
+Decide = Callable[[Stored], Change]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A request, and whether this call opened it."""
+
+    request: ApprovalRequest
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Requests, newest first. `next_cursor` is None at the end."""
+
+    items: tuple[ApprovalRequest, ...]
+    next_cursor: str | None
+
+
+class ApprovalService:
+    """What services, people and time may do. `configuration` is swapped as a whole on reload."""
+
+    def __init__(self, store: Store, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self._store = store
+
+    async def open(
+        self, caller: Caller, ask: Ask, *, body: bytes, idempotency_key: str | None
+    ) -> Opened:
+        """Opens a request, or answers the one that the same key and body opened before."""
+        self._store.health.check_opening()
+        marks = self._store.marks
+        body_mark = marks.body(body)
+        key = marks.idempotency(idempotency_key) if idempotency_key else None
+        now = self._store.records.now()
+        if key:
+            used, at = await asyncio.gather(
+                self._store.records.idempotent(caller.service, key), now
+            )
+            if used:
+                return await self._repeated(used, body_mark)
+        else:
+            at = await now
+        opening = prepare(
+            self.configuration,
+            caller,
+            ask,
+            now=at,
+            marks=marks,
+            body=body,
+            chance=Chance(id=os.urandom(10), salt=os.urandom(16)),
+        )
+        for attempt in range(MOST_TRIES):
+            change = lifecycle.open_request(opening, at)
+            answer = await self._store.records.open(change, at, (key, body_mark) if key else None)
+            if answer.code == "OK":
+                return Opened(change.request, is_new=True)
+            if answer.code == "DUP":
+                return Opened((await self._load(opening.id)).request, is_new=True)
+            if answer.code == "EXISTS":
+                return await self._repeated(used_key(answer.value), body_mark)
+            await self._before_next_try(answer, attempt)
+            at = await self._store.records.now()
+        raise _too_busy()
+
+    async def get_own(self, caller: Caller, request: RequestId) -> ApprovalRequest:
+        """A request of the caller's service. Raises `NotFound`, also for another service's."""
+        stored = await self._load(request)
+        if stored.request.service != caller.service:
+            raise _not_found()
+        return stored.request
+
+    async def list_own(
+        self,
+        caller: Caller,
+        *,
+        status: Status | None,
+        action: str | None,
+        limit: int,
+        cursor: str | None,
+    ) -> Page:
+        """The caller's requests, newest first; `cursor` is the last id of the page before."""
+        items: list[ApprovalRequest] = []
+        before, scanned = cursor or "", 0
+        while len(items) < limit and scanned < PAGE_SCAN:
+            wanted = min(max(limit, 50), PAGE_SCAN - scanned)
+            ids = await self._store.records.of_service(caller.service, before, wanted)
+            for request in await self._load_all(ids):
+                before = request.id
+                if matches(request, status, action):
+                    items.append(request)
+                if len(items) == limit:
+                    return Page(tuple(items), before)
+            scanned += len(ids)
+            if len(ids) < wanted:
+                return Page(tuple(items), None)
+        return Page(tuple(items), before)
+
+    async def cancel_by_service(self, caller: Caller, request: RequestId) -> ApprovalRequest:
+        """The service takes its request back. Raises `AlreadyFinal`, `NotFound`."""
+
+        def decide(stored: Stored) -> Change:
+            if stored.request.service != caller.service:
+                raise _not_found()
+            return lifecycle.cancel_by_service(stored.request, stored.now)
+
+        return await self._change(request, decide)
+
+    async def view(self, request: RequestId, person: PersonId, origin: Origin) -> FullView:
+        """The full details for an entitled person; the view is on record before it is shown."""
+        viewer = self._person(person)
+
+        def decide(stored: Stored) -> Change:
+            shown = self._full_view(stored.request).fingerprint()
+            return lifecycle.view(stored.request, viewer, origin, shown, stored.now)
+
+        return self._full_view(await self._change(request, decide))
+
+    async def review(
+        self,
+        request: RequestId,
+        person: PersonId,
+        origin: Origin,
+        vote: Vote,
+        *,
+        reason: str | None = None,
+        revision: int | None = None,
+    ) -> ApprovalRequest:
+        """A person's vote. Losers of a race learn who decided."""
+        voting = Voting(
+            person=self._person(person),
+            origin=origin,
+            vote=vote,
+            reason=reason_text(reason),
+            revision=revision,
+        )
+        if vote == "approve":
+            self._store.health.check_approving()
+
+        def decide(stored: Stored) -> Change:
+            denied_by = self._deny_rule(stored.request)
+            return lifecycle.review(stored.request, voting, stored.now, denied_by=denied_by)
+
+        after = await self._change(request, decide)
+        if vote == "approve" and after.status == "denied" and after.decision:
+            rule = after.decision.rule
+            raise DeniedByPolicy(f"Rule {rule}, now in force, denies this request; it has ended.")
+        return after
+
+    async def cancel_by_person(
+        self, request: RequestId, person: PersonId, origin: Origin, *, reason: str | None = None
+    ) -> ApprovalRequest:
+        """The requester or an admin takes a request back."""
+        cancelling = Cancelling(self._person(person), origin, reason_text(reason))
+        return await self._change(
+            request,
+            lambda stored: lifecycle.cancel_by_person(stored.request, cancelling, stored.now),
+        )
+
+    async def pending(self, limit: int = 200) -> tuple[ApprovalRequest, ...]:
+        """Pending requests, the next to expire first. Card facts only may be shown of them."""
+        ids = await self._store.records.pending(limit)
+        return tuple(request for request in await self._load_all(ids) if not request.is_final)
+
+    async def card_facts(self, request: RequestId) -> ApprovalRequest:
+        """One request, for who may see a card's facts. Raises `NotFound`."""
+        return (await self._load(request)).request
+
+    async def on_deadline(self, lease: Lease) -> ApprovalRequest | None:
+        """What time does to a request; the lease is given back in the same commit.
+
+        Answers the request when it changed, None when nothing was due.
+        """
+        try:
+            return await self._change(lease.member, _time, lease)
+        except (NotFound, NothingDue) as reason:
+            due = reason.next_deadline if isinstance(reason, NothingDue) else None
+            await self._store.deadlines.finish(lease.member, lease.end, due)
+            return None
+
+    async def sweep(self, limit: int = 200) -> tuple[RequestId, ...]:
+        """Expires what is overdue although the queue should have; answers what it found."""
+        overdue = await self._store.records.overdue(SWEEP_AFTER, limit)
+        for request in overdue:
+            await self._let_time_pass(request)
+        return tuple(overdue)
+
+    async def _change(
+        self,
+        request: RequestId,
+        decide: Decide,
+        lease: Lease | None = None,
+    ) -> ApprovalRequest:
+        """Load, decide, commit; again when somebody else was faster. Refusals pass through."""
+        op = secrets.token_hex(8)
+        for attempt in range(MOST_TRIES):
+            stored = await self._load(request)
+            change = decide(stored)
+            answer = await self._store.records.commit(stored, change, op, lease)
+            if answer.code == "OK":
+                return change.request
+            if answer.code == "DUP":
+                return (await self._load(request)).request
+            if answer.code == "LATE":
+                await self._let_time_pass(request)
+            else:
+                await self._before_next_try(answer, attempt)
+        raise _too_busy()
+
+    async def _let_time_pass(self, request: RequestId) -> None:
+        with suppress(NothingDue):  # somebody else has made the expiry visible
+            await self._change(request, _time)
+
+    async def _before_next_try(self, answer: Answer, attempt: int) -> None:
+        if answer.code == "BEHIND":
+            raise StoreUnavailable(_BEHIND)
+        if answer.code == "INVALID":
+            raise PlacetError(f"A commit was not well formed: {answer.value}.")
+        if attempt:
+            await asyncio.sleep(random.uniform(0, 0.002 * attempt))  # noqa: S311 - jitter
+
+    async def _load(self, request: RequestId) -> Stored:
+        stored = await self._store.records.load(request)
+        if stored is None:
+            raise _not_found()
+        return stored
+
+    async def _load_all(self, ids: list[RequestId]) -> list[ApprovalRequest]:
+        loaded = await asyncio.gather(*(self._store.records.load(request) for request in ids))
+        return [stored.request for stored in loaded if stored]
+
+    async def _repeated(self, used: tuple[RequestId, str], body_mark: str) -> Opened:
+        request, first_body = used
+        if first_body != body_mark:
+            raise IdempotencyConflict(
+                "This Idempotency-Key was used with another body. Use a new key for a new request."
+            )
+        return Opened((await self._load(request)).request, is_new=False)
+
+    def _person(self, person: PersonId) -> Person:
+        known = self.configuration.people.person(person)
+        if known is None:
+            raise NotAllowed("No such person in people.yaml.")
+        return known
+
+    def _full_view(self, request: ApprovalRequest) -> FullView:
+        action = self.configuration.policy.actions.get(request.asked.action)
+        return full_view(request, action.fields if action else {}, self._store.marks)
+
+    def _deny_rule(self, request: ApprovalRequest) -> DenyRule | None:
+        inquiry = Inquiry(request.asked.action, request.asked.context)
+        rule = deny_rule_in_force(self.configuration.policy, inquiry)
+        return DenyRule(rule.id, rule.then.say or rule.why or None) if rule else None
+
+
+def _time(stored: Stored) -> Change:
+    change = lifecycle.on_deadline(stored.request, stored.now)
+    if change is None:
+        raise NothingDue(lifecycle.next_deadline(stored.request))
+    return change
+
+
+class NothingDue(PlacetError):
+    """Time changes nothing yet; it may at `next_deadline`."""
+
+    code = "nothing_due"
+
+    def __init__(self, next_deadline: datetime | None) -> None:
+        super().__init__("Nothing is due.")
+        self.next_deadline = next_deadline
+
+
+def _not_found() -> NotFound:
+    return NotFound("There is no such request.")
+
+
+def _too_busy() -> StoreUnavailable:
+    return StoreUnavailable("Too many changes of this request at once. Try again.")
