@@ -1,0 +1,598 @@
+"""The SSRF guard: what it refuses never arrives, which the servers' own logs say."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from ipaddress import ip_network
+from secrets import token_hex
+
+import aiohttp
+import pytest
+
+from approvals.errors import CallbackNotAllowed
+from bot.egress import (
+    BoundedNames,
+    DeliveryFailed,
+    Destinations,
+    Egress,
+    Reply,
+    check_url,
+    guarded_connector,
+    is_allowed,
+    retry_after,
+)
+from tests.servers.name_server import NameServer, UdpResolver
+
+GOOD, FORBIDDEN = "127.0.0.1", "127.0.0.9"
+EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+MANY = [f"169.254.1.{last}" for last in range(1, 250)]
+ZONE = {
+    "good.test": [[GOOD]],
+    "evil.test": [[FORBIDDEN]],
+    "rebind.test": [[GOOD], [FORBIDDEN]],
+    "mixed.test": [[FORBIDDEN, GOOD]],
+    "metadata.test": [["169.254.169.254"]],
+    "metadata6.test": [["fd00:ec2::254"]],
+    "mapped.test": [["::ffff:127.0.0.9"]],
+    "many.test": [MANY],
+    "silent.test": [],
+}
+
+Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+def answers(text: str) -> Answer:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(text.encode())
+
+    return answer
+
+
+OK = answers("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+@dataclass
+class Listener:
+    """A plain TCP server that logs every connection and request head."""
+
+    answer: Answer = OK
+    connections: int = 0
+    requests: list[bytes] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            first = await reader.readexactly(1)
+            if first == b"P":
+                self.requests.append(first + await reader.readuntil(b"\r\n\r\n"))
+            await self.answer(writer)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            writer.close()
+
+
+@dataclass
+class Network:
+    good: Listener
+    forbidden: Listener
+    port: int
+    names: NameServer
+    resolver: UdpResolver
+
+    def admits(self, *hosts: str) -> Destinations:
+        origins = tuple(f"{host}:{self.port}" for host in hosts)
+        return Destinations(origins, loopback=True)
+
+
+async def bind_both(good: Listener, forbidden: Listener, stack: AsyncExitStack) -> int:
+    """Both on one port, or a refusal of the port would hide that the address was not judged."""
+    for _ in range(50):
+        first = await asyncio.start_server(good.serve, GOOD, 0)
+        port: int = first.sockets[0].getsockname()[1]
+        stack.callback(first.close)
+        with suppress(OSError):  # taken on the second address: try another
+            second = await asyncio.start_server(forbidden.serve, FORBIDDEN, port)
+            stack.callback(second.close)
+            return port
+    raise AssertionError("no port is free on both addresses")
+
+
+@pytest.fixture
+async def network() -> AsyncIterator[Network]:
+    async with AsyncExitStack() as stack:
+        names = await stack.enter_async_context(NameServer(ZONE))
+        good, forbidden = Listener(), Listener()
+        port = await bind_both(good, forbidden, stack)
+        yield Network(good, forbidden, port, names, UdpResolver(names.address))
+
+
+@asynccontextmanager
+async def sending(network: Network, total: float = 5, connect: float = 2) -> AsyncIterator[Egress]:
+    egress = Egress(
+        network.resolver, connect=timedelta(seconds=connect), total=timedelta(seconds=total)
+    )
+    try:
+        yield egress
+    finally:
+        await egress.close()
+
+
+async def post_to_good(network: Network, total: float = 5) -> Reply:
+    destinations = network.admits("http://127.0.0.1")
+    async with sending(network, total) as egress:
+        return await egress.post("crm", destinations, destinations.origins[0], b"{}", {})
+
+
+async def kind_of_failure(egress: Egress, destinations: Destinations, url: str) -> str:
+    with pytest.raises(DeliveryFailed) as caught:
+        await egress.post("crm", destinations, url, b"{}", {})
+    return caught.value.kind
+
+
+async def without_registry(network: Network, url: str, *, loopback: bool = True) -> int | None:
+    """The guarded connector alone, under a client that does nothing to help it."""
+    destinations = Destinations(
+        (f"http://good.test:{network.port}",), EVERYWHERE, loopback=loopback
+    )
+    connector = guarded_connector("crm", destinations, network.resolver)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        try:
+            async with session.post(url, data=b"{}") as response:
+                return response.status
+        except (aiohttp.ClientError, ValueError):
+            return None
+
+
+# The connection guard alone: the corpus with the registry out of the way.
+
+
+async def test_an_admitted_name_is_reached(network: Network) -> None:
+    assert await without_registry(network, f"http://good.test:{network.port}/") == 200
+    assert network.good.connections == 1
+
+
+async def test_a_rebinding_name_never_leads_to_the_forbidden_host(network: Network) -> None:
+    url = f"http://rebind.test:{network.port}/"
+    assert [await without_registry(network, url) for _ in range(4)] == [200, None, 200, None]
+    assert network.names.asked.count("rebind.test") >= 4
+    assert network.forbidden.connections == 0
+
+
+async def test_of_a_bad_and_a_good_address_only_the_good_one_is_reached(network: Network) -> None:
+    assert await without_registry(network, f"http://mixed.test:{network.port}/") == 200
+    assert (network.good.connections, network.forbidden.connections) == (1, 0)
+
+
+async def test_even_following_redirects_does_not_reach_the_forbidden_host(network: Network) -> None:
+    network.good.answer = answers(
+        f"HTTP/1.1 307 Elsewhere\r\nLocation: http://{FORBIDDEN}:{network.port}/latest/\r\n\r\n"
+    )
+    assert await without_registry(network, f"http://good.test:{network.port}/") is None
+    assert (network.good.connections, network.forbidden.connections) == (1, 0)
+
+
+FORBIDDEN_HOSTS = """
+    evil.test metadata.test metadata6.test mapped.test 127.0.0.9 2130706441
+    0x7f000009 0177.0.0.9 127.9 0 0.0.0.0 [::] [::ffff:127.0.0.9] [::ffff:7f00:9]
+    [::127.0.0.9] [::ffff:a9fe:a9fe] [64:ff9b::7f00:9] [2002:7f00:9::] [fd00:ec2::254]
+    [fe80::1%25lo] 100.100.100.200 169.254.169.254 good.test@127.0.0.9 127。0。0。9 ①②⑦.0.0.⑨
+"""
+
+
+@pytest.mark.parametrize("host", FORBIDDEN_HOSTS.split())
+async def test_no_form_of_a_forbidden_address_connects_even_when_every_network_is_listed(
+    network: Network, host: str
+) -> None:
+    assert await without_registry(network, f"http://{host}:{network.port}/") is None
+    assert (network.good.connections, network.forbidden.connections) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "host", ["good.test", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "127.1", "0"]
+)
+async def test_outside_the_demo_loopback_is_never_reached(network: Network, host: str) -> None:
+    url = f"http://{host}:{network.port}/"
+    assert await without_registry(network, url, loopback=False) is None
+    assert network.good.connections == 0
+
+
+async def test_only_the_port_of_an_origin_is_reached(network: Network) -> None:
+    other = Listener()
+    server = await asyncio.start_server(other.serve, GOOD, 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        assert await without_registry(network, f"http://good.test:{port}/") is None
+    assert other.connections == 0
+
+
+# Posting, with everything in place.
+
+
+async def test_a_callback_arrives_and_only_its_status_comes_back(network: Network) -> None:
+    url = f"http://127.0.0.1:{network.port}/placet"
+    async with sending(network) as egress:
+        reply = await egress.post(
+            "crm", network.admits("http://127.0.0.1"), url, b"{}", {"webhook-id": "evt_1"}
+        )
+    assert (reply.status, reply.retry_after) == (200, None)
+    assert reply.milliseconds >= 0
+    assert network.good.requests[0].startswith(b"POST /placet HTTP/1.1\r\n")
+    assert b"webhook-id: evt_1\r\n" in network.good.requests[0]
+
+
+async def test_a_redirect_is_a_status_and_is_not_followed(network: Network) -> None:
+    network.good.answer = answers(
+        f"HTTP/1.1 302 Elsewhere\r\nLocation: http://127.0.0.1:{network.port}/other\r\n\r\n"
+    )
+    assert (await post_to_good(network)).status == 302
+    assert network.good.connections == 1
+
+
+async def test_every_attempt_is_judged_again_for_a_rebinding_name(network: Network) -> None:
+    destinations = network.admits("https://rebind.test")
+    url = destinations.origins[0]
+    async with sending(network) as egress:
+        kinds = [await kind_of_failure(egress, destinations, url) for _ in range(4)]
+    # The admitted listener answers TLS with plain HTTP: a failure of its own.
+    assert kinds == ["tls", "refused-address", "tls", "refused-address"]
+    assert (network.good.connections, network.forbidden.connections) == (2, 0)
+
+
+async def test_a_url_outside_the_registry_asks_no_name_server(network: Network) -> None:
+    async with sending(network) as egress:
+        url = f"https://evil.test:{network.port}/"
+        kind = await kind_of_failure(egress, network.admits("https://good.test"), url)
+    assert kind == "refused-url"
+    assert network.names.asked == []
+
+
+async def test_a_listed_but_forbidden_literal_is_refused(network: Network) -> None:
+    destinations = network.admits(f"https://{FORBIDDEN}")
+    async with sending(network) as egress:
+        kind = await kind_of_failure(egress, destinations, destinations.origins[0])
+    assert kind == "refused-url"
+    assert network.forbidden.connections == 0
+
+
+async def test_a_refused_address_is_logged_with_its_service(
+    network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    destinations = network.admits("https://evil.test")
+    async with sending(network) as egress:
+        with caplog.at_level(logging.WARNING, logger="bot.egress"):
+            await kind_of_failure(egress, destinations, destinations.origins[0])
+    assert {(vars(line)["service"], vars(line)["address"]) for line in caplog.records} == {
+        ("crm", FORBIDDEN)
+    }
+
+
+async def test_a_proxy_in_the_environment_is_ignored(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://{FORBIDDEN}:{network.port}")
+    monkeypatch.setenv("no_proxy", "")
+    assert (await post_to_good(network)).status == 200
+    assert network.forbidden.connections == 0
+
+
+async def test_names_of_the_system_work_and_no_cookie_is_ever_sent_back(network: Network) -> None:
+    network.good.answer = answers("HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\n\r\n")
+    destinations = network.admits("http://localhost")
+    egress = Egress()  # asks the system, because a cookie needs a name
+    for _ in range(2):
+        await egress.post("crm", destinations, destinations.origins[0], b"{}", {})
+    await egress.close()
+    assert [b"cookie" in head.lower() for head in network.good.requests] == [False, False]
+
+
+async def test_each_attempt_opens_a_connection_of_its_own(network: Network) -> None:
+    destinations = network.admits("http://127.0.0.1")
+    async with sending(network) as egress:
+        for service in ("crm", "crm", "billing"):
+            await egress.post(service, destinations, destinations.origins[0], b"{}", {})
+    assert network.good.connections == 3
+
+
+# Receivers that misbehave.
+
+
+async def test_a_reply_of_megabytes_is_cut_off(network: Network) -> None:
+    accepted = 0
+    ended = asyncio.Event()
+
+    async def flood(writer: asyncio.StreamWriter) -> None:
+        nonlocal accepted
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 268435456\r\n\r\n")
+        try:
+            for _ in range(4096):
+                writer.write(bytes(65536))
+                await writer.drain()
+                accepted += 65536
+        finally:
+            ended.set()
+
+    network.good.answer = flood
+    reply = await post_to_good(network)
+    async with asyncio.timeout(5):
+        await ended.wait()
+    assert reply.status == 200
+    # What the kernel's buffers took before the connection was cut, of 256 MB.
+    assert accepted < 32 * 1024 * 1024
+
+
+async def trickle(writer: asyncio.StreamWriter) -> None:
+    while not writer.is_closing():
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.005)
+
+
+async def test_a_trickling_head_ends_by_the_total_time_out(network: Network) -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nx-slow: ")
+        await trickle(writer)
+
+    network.good.answer = answer
+    with pytest.raises(DeliveryFailed, match="timeout"):
+        await post_to_good(network, total=0.3)
+
+
+async def test_a_trickling_body_ends_too_and_does_not_undo_the_status(network: Network) -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await trickle(writer)
+
+    network.good.answer = answer
+    assert (await post_to_good(network, total=0.3)).status == 200
+
+
+async def test_a_body_that_breaks_off_does_not_undo_the_status(network: Network) -> None:
+    network.good.answer = answers("HTTP/1.1 410 Gone\r\nContent-Length: 100\r\n\r\nhalf")
+    assert (await post_to_good(network)).status == 410
+
+
+@pytest.mark.parametrize("text", ["", "garbage\r\n\r\n", "HTTP/1.1 200 OK\r\nno colon\r\n\r\n"])
+async def test_what_is_not_http_is_a_protocol_failure(network: Network, text: str) -> None:
+    network.good.answer = answers(text)
+    with pytest.raises(DeliveryFailed, match="protocol"):
+        await post_to_good(network)
+
+
+async def test_nobody_listening_is_a_connect_failure(network: Network) -> None:
+    with socket.socket() as held:
+        held.bind((GOOD, 0))  # bound but not listening, so that nobody else takes the port
+        origin = f"http://{GOOD}:{held.getsockname()[1]}"
+        async with sending(network) as egress:
+            destinations = Destinations((origin,), loopback=True)
+            assert await kind_of_failure(egress, destinations, origin) == "connect"
+
+
+async def test_an_unknown_name_is_a_dns_failure(network: Network) -> None:
+    destinations = network.admits("https://nowhere.test")
+    async with sending(network) as egress:
+        assert await kind_of_failure(egress, destinations, destinations.origins[0]) == "dns"
+
+
+async def test_a_silent_name_server_fails_one_service_and_no_other(network: Network) -> None:
+    silent = network.admits("https://silent.test")
+    admitted = network.admits("http://127.0.0.1")
+    async with sending(network, connect=0.5) as egress:
+        waiting = asyncio.create_task(kind_of_failure(egress, silent, silent.origins[0]))
+        reply = await egress.post("billing", admitted, admitted.origins[0], b"{}", {})
+        assert reply.status == 200
+        assert await waiting == "dns"
+
+
+async def test_a_name_with_hundreds_of_addresses_yields_a_handful(network: Network) -> None:
+    found = await BoundedNames(network.resolver, 2).resolve("many.test")
+    assert [one["host"] for one in found] == MANY[:8]
+
+
+async def test_a_failure_tells_neither_query_nor_body(network: Network) -> None:
+    secret = token_hex()
+    network.good.answer = answers("garbage\r\n\r\n")
+    destinations = network.admits("http://127.0.0.1", "https://nowhere.test")
+    async with sending(network) as egress:
+        for origin in (*destinations.origins, "https://elsewhere.test", "http://a b"):
+            url = f"{origin}/{secret}?key={secret}"
+            with pytest.raises(DeliveryFailed) as caught:
+                await egress.post("crm", destinations, url, secret.encode(), {})
+            assert secret not in "".join(traceback.format_exception(caught.value))
+
+
+# Retry-After.
+
+NOW = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        *((text, None) for text in (None, "", "soon", "-5", "1.5", "٣")),
+        ("0", timedelta(0)),
+        ("120", timedelta(minutes=2)),
+        ("999999999", timedelta(hours=1)),
+        (format_datetime(NOW + timedelta(minutes=5), usegmt=True), timedelta(minutes=5)),
+        ("Mon, 23 Nov 2026 14:05:00 -0000", timedelta(minutes=5)),
+        ("Mon, 23 Nov 2026 12:00:00 GMT", timedelta(0)),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", timedelta(hours=1)),
+        ("Mon, 23 Nov 2026 14:05:00 +99999999999", None),
+    ],
+)
+def test_retry_after_has_two_forms_and_a_cap(header: str, expected: timedelta | None) -> None:
+    assert retry_after(header, NOW) == expected
+
+
+async def test_retry_after_comes_back_with_the_reply(network: Network) -> None:
+    network.good.answer = answers("HTTP/1.1 429 Slow\r\nRetry-After: 7\r\n\r\n")
+    reply = await post_to_good(network)
+    assert reply == Reply(429, timedelta(seconds=7), reply.milliseconds)
+
+
+# The URL against the registry.
+
+REGISTRY = Destinations(
+    (
+        *("https://crm.example", "https://hooks.example:8443/placet", "https://10.1.2.3"),
+        *("https://[fd12::3]:8443", "http://plain.example"),
+    ),
+    (ip_network("10.1.0.0/16"), ip_network("fd12::/16")),
+)
+
+PASSING = """
+    https://crm.example https://CRM.example:443/any/path?with=query&a=%2e%2e
+    https://hooks.example:8443/placet https://hooks.example:8443/placet/
+    https://hooks.example:8443/placet/in/depth?x=../y
+    https://hooks.example:8443/placet/a..b/.well-known/x%20y https://10.1.2.3/x
+    https://[fd12::3]:8443/x
+"""
+
+
+@pytest.mark.parametrize("url", PASSING.split())
+def test_a_url_under_an_origin_passes(url: str) -> None:
+    assert check_url(url, REGISTRY).scheme == "https"
+
+
+REFUSED = {
+    "none of the service's callback origins": r"""
+        https://other.example/ https://crm.example.evil.example/ https://a.crm.example/
+        https://crm.example:444/ https://hooks.example/placet https://hooks.example:8443/
+        https://hooks.example:8443/placet-admin https://hooks.example:8443/Placet
+    """,
+    "dot segment": r"""
+        https://hooks.example:8443/placet/../admin https://hooks.example:8443/placet/..
+        https://hooks.example:8443/placet/.?x https://hooks.example:8443/placet/..;/admin
+    """,
+    "percent-encoded dot": r"""
+        https://hooks.example:8443/placet/%2e%2E/admin
+        https://hooks.example:8443/placet/..%2fadmin
+        https://hooks.example:8443/placet/%252e%252e/admin
+        https://hooks.example:8443/placet/..%5cadmin
+    """,
+    "not of the form": r"""
+        https://hooks.example:8443/placet\..\admin https://crm.example./ https://crm.example:/
+        https:///x //crm.example/ crm.example file:///etc/passwd unix:///run/receiver.sock
+        gopher://crm.example/
+    """,
+    "not https": "http://plain.example/ http://crm.example/",
+    "fragment": "https://crm.example/#part https://crm.example/#",
+    "user part": r"""
+        https://crm.example@evil.example/ https://user:secret@crm.example/ https://@crm.example/
+        https://crm.example\@evil.example/
+    """,
+    "non-ASCII": "https://crm。example/ https://127。0。0。1/ https://①②⑦.0.0.1/",
+    "zone id": "https://[fe80::1%25eth0]/ https://[fe80::1%eth0]/",
+    "percent-encoding": "https://%31%30.1.2.3/",
+    "unusual form": r"""
+        https://167838211/ https://0x0a010203/ https://0x0A.1.2.0x3/ https://012.1.2.3/
+        https://10.1.515/ https://10.66051/ https://0/ https://[::ffff:10.1.2.3]/
+        https://[::ffff:a01:203]/ https://[fd12:0:0::3]:8443/ https://[::::]/
+    """,
+    "refused": "https://crm.example:99999/",
+}
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        *((url, reason) for reason, urls in REFUSED.items() for url in urls.split()),
+        ("https://crm.example/ x", "space"),
+        ("https://crm.example/\n", "space"),
+        ("", "not of the form"),
+        ("https://hooks.example:8443/placet/%zz", "not of the form"),
+        ("https://" + "a" * 64 + ".example/", "not of the form"),
+        ("https://crm.example/" + "a" * 2048, "longer than 2048"),
+    ],
+)
+def test_a_url_that_is_not_plainly_the_services_own_is_refused_with_a_reason(
+    url: str, reason: str
+) -> None:
+    with pytest.raises(CallbackNotAllowed) as caught:
+        check_url(url, REGISTRY)
+    assert reason in caught.value.detail
+    assert "secret" not in caught.value.detail
+
+
+FORBIDDEN_ORIGINS = """
+    https://169.254.169.254 https://127.0.0.1 https://10.2.0.1 https://[fd00:ec2::254]
+    https://[64:ff9b::a9fe:a9fe] https://[2002:7f00:1::] https://100.100.100.200
+"""
+
+
+@pytest.mark.parametrize("origin", FORBIDDEN_ORIGINS.split())
+def test_a_listed_literal_outside_the_networks_or_on_the_never_list_is_refused(origin: str) -> None:
+    with pytest.raises(CallbackNotAllowed, match="never called, or in none"):
+        check_url(origin, Destinations((origin,), (ip_network("10.1.0.0/16"),)))
+
+
+@pytest.mark.parametrize(
+    "origin", ["ftp://crm.example", "https://crm.example?x", "https://a@b.example", "crm.example"]
+)
+def test_an_origin_that_is_no_origin_is_refused_when_the_registry_is_read(origin: str) -> None:
+    with pytest.raises(ValueError, match=r"it |an origin"):
+        Destinations((origin,))
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_plain_http_is_for_loopback_in_the_demo_alone(host: str) -> None:
+    origin = f"http://{host}:9000"
+    assert check_url(origin, Destinations((origin,), loopback=True)).port == 9000
+    with pytest.raises(CallbackNotAllowed, match="not https"):
+        check_url(origin, Destinations((origin,)))
+
+
+def test_the_demo_calls_other_hosts_by_https_only() -> None:
+    origin = "http://crm.example"
+    with pytest.raises(CallbackNotAllowed, match="not https"):
+        check_url(origin, Destinations((origin,), loopback=True))
+
+
+# The address.
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "::ffff:1.1.1.1"])
+def test_a_public_address_is_allowed(address: str) -> None:
+    assert is_allowed(address, Destinations(()))
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "fd12::1", "100.64.0.1"])
+def test_a_private_address_is_allowed_inside_the_services_networks_only(address: str) -> None:
+    networks = tuple(map(ip_network, ("10.1.0.0/16", "fd12::/16", "100.64.0.0/10")))
+    assert is_allowed(address, Destinations((), networks))
+    assert not is_allowed(address, Destinations((), (ip_network("10.2.0.0/16"),)))
+    assert not is_allowed(address, Destinations(()))
+
+
+NEVER = """
+    0.0.0.0 0.1.2.3 127.0.0.1 127.0.0.9 169.254.169.254 169.254.0.1 100.100.100.200
+    168.63.129.16 192.0.0.192 192.88.99.1 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255 :: ::1
+    ::7f00:1 ::a9fe:a9fe ::ffff:0.0.0.0 ::ffff:127.0.0.1 ::ffff:169.254.169.254
+    ::ffff:100.100.100.200 ::ffff:0:7f00:1 64:ff9b::a9fe:a9fe 64:ff9b::101:101
+    64:ff9b:1::a9fe:a9fe 2001::1 2001:0:a9fe:a9fe:: 2002:7f00:1:: 2002:a9fe:a9fe::1
+    fd00:ec2::254 fd20:ce::254 fe80::1 fe80::1%lo fd12::1%eth0 2606:4700::1111%1 fec0::1 ff02::1
+    4000::1 127.1 2130706433 localhost
+"""
+
+
+@pytest.mark.parametrize("address", [*NEVER.split(), "", "1.1.1.1 ", "1.1.1.1/32"])
+def test_the_never_list_holds_whatever_the_registry_says(address: str) -> None:
+    assert not is_allowed(address, Destinations((), EVERYWHERE))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.2", "127.0.0.9", "127.255.255.254", "0.0.0.0", "::"])
+def test_the_demo_admits_two_loopback_addresses_and_no_others(address: str) -> None:
+    demo = Destinations((), EVERYWHERE, loopback=True)
+    assert is_allowed("127.0.0.1", demo)
+    assert is_allowed("::1", demo)
+    assert not is_allowed(address, demo)
