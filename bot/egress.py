@@ -16,60 +16,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from time import monotonic
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
 
+from approvals.destinations import Destinations, check_url, is_reachable
 from approvals.errors import CallbackNotAllowed
 
-LONGEST_URL = 2048
 MOST_OF_A_REPLY = 4096
 MOST_ADDRESSES = 8
 LONGEST_RETRY_AFTER = timedelta(hours=1)
 
 _log = logging.getLogger(__name__)
-
-# Sought in the text as sent, before a parser tidies it: yarl resolves ".." and full-width dots.
-_FAULTS = (
-    (r"[^\x21-\x7e]", "it holds a space or non-ASCII text (write a host in its xn-- form)"),
-    (r"#", "it has a fragment"),
-    (r"^[^/]*//[^/?]*@", "it has a user part"),
-    (r"^[^/]*//[^/?]*%", "its host has a zone id or percent-encoding"),
-    # A receiver that decodes twice, or cuts at ";", would leave the prefix: %252e%252e/ and ..;/
-    (r"^[^?]*%(25|2e|2f|5c)", "its path has a percent-encoded dot, slash or percent sign"),
-    (r"^[^?]*/\.\.?([/;?]|$)", "its path has a dot segment"),
-)
-_FORM = re.compile(
-    r"https?://(\[[0-9a-f:.]+\]|[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*)(?::[0-9]{1,5})?"
-    r"(?:/(?:[\w.~!$&'()*+,;=:@/-]|%[0-9a-f]{2})*)?(?:\?(?:[\w.~!$&'()*+,;=:@/?-]|%[0-9a-f]{2})*)?",
-    re.ASCII | re.IGNORECASE,
-)
-
-# Never called back, whatever the registry says; ipaddress itself knows multicast, link-local etc.
-_NEVER = tuple(
-    ip_network(text)
-    for text in (
-        "0.0.0.0/8",  # "this host": Linux connects it to loopback
-        "100.100.100.200/32",  # metadata, Alibaba
-        "168.63.129.16/32",  # metadata, Azure: a public address, so is_global does not stop it
-        "192.0.0.0/24",  # protocol assignments, and metadata, Oracle
-        "192.88.99.0/24",  # 6to4 relays
-        "::/96",  # IPv4-compatible: from here on, an IPv4 host hidden from the other rules
-        "::ffff:0:0:0/96",  # IPv4-translated
-        "64:ff9b::/96",  # NAT64
-        "64:ff9b:1::/48",  # NAT64, local use
-        "2001::/32",  # Teredo
-        "2002::/16",  # 6to4
-        "fd00:ec2::254/128",  # metadata, AWS
-        "fd20:ce::254/128",  # metadata, Google
-        "fec0::/10",  # site-local, which ipaddress calls global
-    )
-)
-_LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
-_LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class DeliveryFailed(Exception):
@@ -93,52 +52,6 @@ class Reply:
     milliseconds: int
 
 
-@dataclass(frozen=True)
-class Destinations:
-    """What one service may call back. Origins are `https://host[:port][/prefix]`, else ValueError.
-
-    `loopback` admits 127.0.0.1 and ::1, these by plain http too; only the demo may set it.
-    """
-
-    origins: tuple[str, ...]
-    networks: tuple[IPv4Network | IPv6Network, ...] = ()
-    loopback: bool = False
-
-    def __post_init__(self) -> None:
-        for origin in self.origins:
-            if "?" in origin:
-                raise ValueError("an origin has no query")
-            _parse(origin)
-
-
-def check_url(url: str, destinations: Destinations) -> URL:
-    """The URL to call, or CallbackNotAllowed with a reason that quotes neither path nor query."""
-    try:
-        target = _parse(url)
-        _judge(target, destinations)
-    except ValueError as error:
-        raise CallbackNotAllowed(f"the callback URL is refused: {error}") from None
-    return target
-
-
-def is_allowed(address: str, destinations: Destinations) -> bool:
-    """Whether the service may be called back at this address. The never-list comes first."""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(found, IPv6Address):
-        if found.scope_id is not None:
-            return False
-        # Unwrapped before it is judged, or ::ffff:169.254.169.254 would pass for an IPv6 address.
-        found = found.ipv4_mapped or found
-    if found in _LOOPBACK:
-        return destinations.loopback
-    if _is_never_called(found):
-        return False
-    return found.is_global or any(found in network for network in destinations.networks)
-
-
 def guarded_connector(
     service: str, destinations: Destinations, resolver: AbstractResolver
 ) -> aiohttp.TCPConnector:
@@ -147,11 +60,9 @@ def guarded_connector(
     It judges the address a socket is opened for, of names and literals alike: a name that changes
     its address between check and use (rebinding) gains nothing.
     """
-    ports = {URL(origin).port for origin in destinations.origins}
-
     def open_socket(address_info: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _, (address, port, *_) = address_info
-        if port in ports and is_allowed(str(address), destinations):
+        if is_reachable(str(address), int(port), destinations):
             return socket.socket(family, kind, protocol)
         where = {"service": service, "address": address, "port": port}
         _log.warning("callback address refused", extra=where)
@@ -296,64 +207,6 @@ def retry_after(header: str | None, now: datetime) -> timedelta | None:
     except (ValueError, OverflowError):
         return None
     return min(max(wait, timedelta(0)), LONGEST_RETRY_AFTER)
-
-
-def _parse(text: str) -> URL:
-    if len(text) > LONGEST_URL:
-        raise ValueError(f"it is longer than {LONGEST_URL} characters")
-    for pattern, reason in _FAULTS:
-        if re.search(pattern, text, re.IGNORECASE):
-            raise ValueError(reason)
-    form = _FORM.fullmatch(text)
-    if form is None:
-        raise ValueError("it is not of the form https://host[:port][/path][?query]")
-    _literal(form[1].strip("[]").lower())
-    return URL(text)
-
-
-def _judge(target: URL, destinations: Destinations) -> None:
-    host = target.raw_host or ""
-    shown = f"{target.scheme}://{target.host_port_subcomponent}"
-    if target.scheme != "https" and not (destinations.loopback and host in _LOOPBACK_HOSTS):
-        raise ValueError(f"{shown} is not https")
-    if not any(_covers(URL(origin), target) for origin in destinations.origins):
-        raise ValueError(f"{shown}, or its path, is under none of the service's callback origins")
-    if _literal(host) and not is_allowed(host, destinations):
-        raise ValueError(f"{host} is never called, or in none of the service's callback networks")
-
-
-def _literal(host: str) -> str | None:
-    """The host, if it is an address. What clients read differently is refused: 127.1, 0x7f.1."""
-    if ":" not in host and not re.fullmatch(r"0x[0-9a-f]*|[0-9]+", host.rsplit(".", 1)[-1]):
-        return None
-    with suppress(ValueError):
-        found = ip_address(host)
-        is_mapped = isinstance(found, IPv6Address) and found.ipv4_mapped is not None
-        if str(found) == host and not is_mapped:
-            return host
-    raise ValueError("its host is an address in an unusual form")
-
-
-def _covers(origin: URL, target: URL) -> bool:
-    # With its slash the prefix ends on a segment's border: /placet does not cover /placet-admin.
-    prefix = origin.raw_path.rstrip("/") + "/"
-    is_same_place = (origin.scheme, origin.raw_host, origin.port) == (
-        target.scheme,
-        target.raw_host,
-        target.port,
-    )
-    return is_same_place and f"{target.raw_path}/".startswith(prefix)
-
-
-def _is_never_called(found: IPv4Address | IPv6Address) -> bool:
-    return (
-        found.is_link_local
-        or found.is_loopback
-        or found.is_multicast
-        or found.is_reserved
-        or found.is_unspecified
-        or any(found in network for network in _NEVER)
-    )
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:

@@ -35,8 +35,11 @@ class Configuration:
     source: Source = field(default=Source(POLICY), compare=False, repr=False)
 
 
-def load_configuration(directory: Path) -> Configuration:
-    """The files in `directory`. Reads from disk; raises `ConfigurationInvalid` with every fault."""
+def load_configuration(directory: Path, *, loopback: bool = False) -> Configuration:
+    """The files in `directory`. Reads from disk; raises `ConfigurationInvalid` with every fault.
+
+    `loopback` lets every service be called back on this host, which only the demo does.
+    """
     files = Sources(*(read_source(directory / name) for name in (POLICY, PEOPLE, SERVICES)))
     policy = shape(files.policy, Policy, document.LATER)
     people = shape(files.people, PeopleDocument)
@@ -50,7 +53,7 @@ def load_configuration(directory: Path) -> Configuration:
     return Configuration(
         policy=policy.model,
         people=People(people.model),
-        services=Services(entries.model),
+        services=Services(entries.model, loopback=loopback),
         version=policy_version(policy.model),
         directory=directory,
         source=files.policy,

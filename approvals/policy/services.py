@@ -14,10 +14,10 @@ from pydantic import (
     model_validator,
 )
 
+from approvals.destinations import LOOPBACK_HOSTS, Destinations, check_url
 from approvals.errors import CallbackNotAllowed, UnknownRequester
 from approvals.model import ActionId, Frozen, KeyId, PersonId, Requester, ServiceId
 from approvals.policy.globs import matches, matches_any
-from approvals.policy.origins import UnfitUrl, bare_origin, origin_of
 from approvals.policy.people import People
 from approvals.policy.source import ANY, Later
 from approvals.policy.values import (
@@ -37,16 +37,12 @@ _MAX_KEYS = 2  # the live one and, while rotating, the next
 
 def _origin(text: str) -> str:
     try:
-        return bare_origin(text)
-    except UnfitUrl as error:
-        raise fault(str(error), "Write an origin such as https://crm.internal.example") from None
-
-
-def _url(text: str) -> str:
-    try:
-        origin_of(text)
-    except UnfitUrl as error:
-        raise fault(str(error), "Write a URL such as https://crm.internal.example/placet") from None
+        origin = Destinations((text,)).urls[0]
+        if origin.scheme != "https" and origin.raw_host not in LOOPBACK_HOSTS:
+            raise ValueError("it is plain http, which is for loopback only")
+    except ValueError as error:
+        remedy = "Write an origin such as https://crm.internal.example"
+        raise fault(f"is no origin: {error}", remedy) from None
     return text
 
 
@@ -108,17 +104,25 @@ class Callback(Frozen):
     """Where a service is called back, and with which secrets that is signed."""
 
     origins: tuple[Annotated[StrictStr, AfterValidator(_origin)], ...] = ()
-    default: Annotated[StrictStr, AfterValidator(_url)] | None = None
     networks: tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)], ...] = ()
+    default: StrictStr | None = None
     secrets: Annotated[tuple[SecretSource, ...], AfterValidator(_signed)]
 
     @field_validator("default", mode="after")
     @classmethod
     def _within_origins(cls, default: str, info: ValidationInfo) -> str:
-        origins = info.data.get("origins")
-        if origins is not None and origin_of(default) not in origins:
-            raise fault("is not within `origins`", f"Add {origin_of(default)} to origins")
+        if "origins" in info.data and "networks" in info.data:
+            places = Destinations(info.data["origins"], info.data["networks"], loopback=True)
+            try:
+                check_url(default, places)
+            except CallbackNotAllowed as error:
+                remedy = "Name a URL below one of `origins`"
+                raise fault(error.detail.removeprefix("the callback URL "), remedy) from None
         return default
+
+    def destinations(self, *, loopback: bool) -> Destinations:
+        """Where callbacks may go; `loopback` admits this host, which only the demo does."""
+        return Destinations(self.origins, self.networks, loopback)
 
 
 class ServiceEntry(Frozen):
@@ -136,6 +140,7 @@ class Service(ServiceEntry):
     """A system that calls Placet."""
 
     id: ServiceId
+    may_call_loopback: bool = False
 
     def may_ask(self, action: ActionId) -> bool:
         """Whether the service's entry names the action."""
@@ -161,18 +166,15 @@ class Service(ServiceEntry):
         """
         if asked is None:
             return self.callback.default if self.callback else None
-        try:
-            origin = origin_of(asked)
-        except UnfitUrl as error:
-            raise CallbackNotAllowed(f"callback_url {error}") from None
-        if self.callback is None or origin not in self.callback.origins:
-            raise CallbackNotAllowed("callback_url is not within the service's origins")
+        if self.callback is None:
+            raise CallbackNotAllowed("this service has no callback entry in services.yaml")
+        check_url(asked, self.callback.destinations(loopback=self.may_call_loopback))
         return asked
 
 
-def _named(service: ServiceId, entry: ServiceEntry) -> Service:
+def _named(service: ServiceId, entry: ServiceEntry, *, loopback: bool) -> Service:
     fields = {name: getattr(entry, name) for name in ServiceEntry.model_fields}
-    return Service.model_validate({"id": service, **fields})
+    return Service.model_validate({"id": service, "may_call_loopback": loopback, **fields})
 
 
 class ServicesDocument(Frozen):
@@ -184,9 +186,9 @@ class ServicesDocument(Frozen):
 class Services:
     """The services, found by their id or by one of their keys."""
 
-    def __init__(self, document: ServicesDocument) -> None:
+    def __init__(self, document: ServicesDocument, *, loopback: bool = False) -> None:
         self._services = {
-            ServiceId(name): _named(ServiceId(name), entry)
+            ServiceId(name): _named(ServiceId(name), entry, loopback=loopback)
             for name, entry in document.services.items()
         }
         self._keys = {

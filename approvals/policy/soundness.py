@@ -87,7 +87,7 @@ def _unreachable(
     earlier.append(rule)
     if None not in first:
         names = " and ".join(f"`{name}`" for name in dict.fromkeys(first))
-        message = f"no request can reach the rule `{rule.id}`: {names} stands before it"
+        message = f"no request can reach the rule `{rule.id}`, because of {names} before it"
         remedy = "Move it up, narrow the earlier rule's actions, or remove it"
         yield file.source.issue((*steps, "id"), message, remedy)
 

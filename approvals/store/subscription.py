@@ -47,6 +47,7 @@ class Subscription:
                     await self._listen(subscription)
             except (RedisError, OSError, TimeoutError) as error:
                 _log.warning("channel lost", extra={"error": type(error).__name__})
+            _end_if_cancelled()
             if self.is_listening.is_set():
                 pause = FIRST_PAUSE_S
             self.is_listening.clear()
@@ -57,6 +58,7 @@ class Subscription:
         """Hands on messages until the connection is lost, which raises."""
         is_asked = False
         while True:
+            _end_if_cancelled()
             message = await subscription.get_message(timeout=QUIET_S)
             if message is None:
                 if is_asked:  # a peer that vanished without a word looks like silence
@@ -70,3 +72,11 @@ class Subscription:
                 self._gap()
             elif message["type"] == "message":
                 self._heard(message["data"].decode(errors="replace"))
+
+
+def _end_if_cancelled() -> None:
+    # redis-py sends within asyncio.wait_for, which on Python 3.11 may swallow a cancellation: whoever
+    # waits for this listener to stop would wait for ever.
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from approvals.errors import ConfigurationInvalid
+from approvals.model import PersonId
+from approvals.policy.issues import Issue, suggestion
+from approvals.policy.loader import Configuration, load_configuration, notify_faults
+from tests.approvals.policy.example import FILES, PEOPLE, POLICY, SERVICES, write
+
+KNOWN_ACTIONS = "Known here: customer.export, customer.read, test.delete"
+KNOWN_KEYS = "Known here: actions, channels, defaults, rules, version"
+DECISIONS = "Write approve, deny or review"
+REVIEW_ONLY = "Remove it; only a review carries it"
+MOVE = "Move it up, narrow the earlier rule's actions, or remove it"
+
+
+def _told(directory: Path) -> list[str]:
+    with pytest.raises(ConfigurationInvalid) as caught:
+        load_configuration(directory)
+    return [str(issue) for issue in caught.value.issues]
+
+
+def _load(directory: Path, policy: str) -> Configuration:
+    return load_configuration(write(directory, {**FILES, "policy.yaml": policy}))
+
+
+def test_a_complete_configuration_loads(tmp_path: Path) -> None:
+    configuration = load_configuration(write(tmp_path))
+    assert list(configuration.policy.actions) == ["customer.read", "customer.export", "test.delete"]
+    assert configuration.people.admins() == {PersonId("anna")}
+    assert [service.id for service in configuration.services.all()] == ["crm", "quiet"]
+    assert configuration.directory == tmp_path
+    assert len(configuration.version) == 12
+
+
+def test_the_least_that_loads(tmp_path: Path) -> None:
+    files = {
+        "policy.yaml": "version: 1\nactions: {}\n",
+        "people.yaml": "people: []\n",
+        "services.yaml": "services: {}\n",
+    }
+    assert load_configuration(write(tmp_path, files)).policy.defaults.on_no_match == "deny"
+
+
+def test_all_faults_of_all_files_are_told_at_once_in_order_of_place(tmp_path: Path) -> None:
+    files = {
+        "policy.yaml": POLICY.replace("threshold: 2", "thresold: 2").replace(
+            "[test.*]", "[tset.*]"
+        ),
+        "people.yaml": PEOPLE.replace("members: [ben]", "members: [benn]"),
+        "services.yaml": SERVICES.replace("asserts: [geo.country", "asserts: [geo.contry"),
+    }
+    assert _told(write(tmp_path, files)) == [
+        "people.yaml:20:15: no person is called `benn`. Did you mean `ben`?",
+        "policy.yaml:43:7: `thresold` is not a key here. Did you mean `threshold`?",
+        f"policy.yaml:53:15: no action fits `tset.*`. {KNOWN_ACTIONS}",
+        "services.yaml:13:15: no attribute is called `geo.contry`. Did you mean `geo.country`?",
+    ]
+
+
+def test_a_faulty_rule_hides_no_fault_of_the_rules_after_it(tmp_path: Path) -> None:
+    policy = POLICY.replace("decision: review", "decision: reveiw").replace(
+        "{decision: deny", "{quick_approve: true, decision: deny"
+    )
+    assert _told(write(tmp_path, {**FILES, "policy.yaml": policy})) == [
+        f"policy.yaml:41:17: `decision` is not one of the known values. {DECISIONS}",
+        f"policy.yaml:58:12: `quick_approve` means nothing with `decision: deny`. {REVIEW_ONLY}",
+    ]
+
+
+def test_faulty_defaults_do_not_make_the_reviews_look_groupless(tmp_path: Path) -> None:
+    policy = POLICY.replace("groups: [privacy]\n", "groups: privacy\n")
+    assert _told(write(tmp_path, {**FILES, "policy.yaml": policy})) == [
+        "policy.yaml:12:11: `groups` must be a list. Write it in brackets: [one, two]"
+    ]
+
+
+def test_missing_files_are_faults_with_the_remedy(tmp_path: Path) -> None:
+    remedy = "Write it, or set PLACET_CONFIG_DIR to the directory that holds it"
+    assert _told(tmp_path) == [
+        f"{file}:1:1: the file is missing. {remedy}"
+        for file in ("people.yaml", "policy.yaml", "services.yaml")
+    ]
+
+
+def test_without_people_the_names_of_people_are_not_judged(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "people.yaml").unlink()
+    assert [told.split(":")[0] for told in _told(tmp_path)] == ["people.yaml"]
+
+
+def test_a_review_without_any_group_is_refused(tmp_path: Path) -> None:
+    policy = "version: 1\nactions: {a: {title: A}}\nrules:\n- {id: r, then: {decision: review}}\n"
+    assert _told(write(tmp_path, {**FILES, "policy.yaml": policy}))[0] == (
+        "policy.yaml:4:17: the rule `r` has no groups, so nobody may approve. "
+        "Add groups here or to defaults"
+    )
+
+
+def test_a_group_of_persons_who_are_no_approvers_is_nobody(tmp_path: Path) -> None:
+    people = PEOPLE.replace("members: [anna, cleo]", "members: [cleo]")
+    assert _told(write(tmp_path, {**FILES, "people.yaml": people}))[0] == (
+        "policy.yaml:12:11: 1 must approve, but nobody in privacy may. "
+        "Lower the threshold, or give more members the role approver"
+    )
+
+
+def test_the_rules_before_may_hide_a_rule_together(tmp_path: Path) -> None:
+    both = "`tests-are-free` and `export-needs-two`"
+    policy = POLICY + (
+        "  - {id: late, actions: [test.delete, customer.export], then: {decision: approve}}\n"
+    )
+    assert _told(write(tmp_path, {**FILES, "policy.yaml": policy})) == [
+        f"policy.yaml:59:10: no request can reach the rule `late`, because of {both} before it. "
+        + MOVE
+    ]
+
+
+def test_a_deny_rule_may_freeze_what_other_rules_are_about(tmp_path: Path) -> None:
+    freeze = "rules:\n  - {id: freeze, then: {decision: deny}}\n"
+    assert _load(tmp_path, POLICY.replace("rules:\n", freeze)).policy.rules[0].id == "freeze"
+
+
+def test_a_root_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
+    assert _told(write(tmp_path, {**FILES, "people.yaml": "- anna\n"}))[0] == (
+        "people.yaml:1:1: the file must be a mapping. Write keys with values below it"
+    )
+
+
+def test_lists_of_the_wrong_kind_are_refused_without_noise(tmp_path: Path) -> None:
+    policy = POLICY[: POLICY.index("rules:")] + "rules: {a: [b]}\nlist: [1]\n"
+    assert _told(write(tmp_path, {**FILES, "policy.yaml": policy})) == [
+        "policy.yaml:35:8: `rules` must be a list. Write it in brackets: [one, two]",
+        f"policy.yaml:36:1: `list` is not a key here. {KNOWN_KEYS}",
+    ]
+
+
+def test_the_version_ignores_comments_layout_and_written_out_defaults(tmp_path: Path) -> None:
+    version = _load(tmp_path, POLICY).version
+    assert _load(tmp_path, "# a comment\n" + POLICY).version == version
+    assert _load(tmp_path, POLICY.replace("    mode: enforce\n", "")).version == version
+    assert _load(tmp_path, POLICY.replace("  on_error: deny\n", "")).version == version
+    assert _load(tmp_path, POLICY.replace("Ask early", "Ask late")).version != version
+
+
+def test_a_notify_that_reaches_no_configured_platform_is_a_fault(tmp_path: Path) -> None:
+    configuration = load_configuration(write(tmp_path))
+    policy, source = configuration.policy, configuration.source
+    assert notify_faults(policy, frozenset({"slack"}), source) == []
+    remedy = "Set them, name another channel, or remove the key"
+    assert notify_faults(policy, frozenset({"teams"}), source) == [
+        Issue(
+            "policy.yaml",
+            50,
+            15,
+            "`notify` reaches nobody: no credentials are set for slack",
+            remedy,
+        )
+    ]
+    assert [str(fault) for fault in notify_faults(policy, frozenset())] == [
+        "policy.yaml:1:1: `notify` reaches nobody: no credentials are set for slack or teams. "
+        + remedy,
+        "policy.yaml:1:1: `notify` reaches nobody: no credentials are set for slack. " + remedy,
+    ]
+
+
+def test_no_notify_at_all_is_no_fault(tmp_path: Path) -> None:
+    policy = POLICY.replace("notify: [privacy-desk]", "notify: []")
+    policy = policy.replace("      notify: [duty-desk]\n", "")
+    assert notify_faults(_load(tmp_path, policy).policy, frozenset()) == []
+
+
+def test_a_long_choice_of_names_is_cut() -> None:
+    names = [f"name-{letter}" for letter in "abcdefghijklmn"]
+    assert suggestion("zzz", names).endswith("name-l and 2 more")
