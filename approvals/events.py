@@ -17,6 +17,7 @@ from approvals.model import (
     Origin,
     PersonId,
     PolicyDecision,
+    RequestId,
     ServiceId,
     Vote,
 )
@@ -105,3 +106,22 @@ class CallbackReplayed(Event):
     type: str = "callback.replayed"
     person: PersonId
     origin: Origin
+
+
+class RightRefused(Event):
+    """Somebody tried what they have no right to. `actor` is a person, a service or `unknown`."""
+
+    type: str = "right.refused"
+    actor: str
+    code: str
+    wanted: str
+    request: RequestId | None = None
+    origin: Origin | None = None
+
+
+class RightsRefusedMore(Event):
+    """So many more refusals of one actor within a minute, counted and not written singly."""
+
+    type: str = "right.refused_more"
+    actor: str
+    count: int

@@ -9,8 +9,8 @@ import asyncio
 import os
 import random
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,10 +20,13 @@ from approvals.errors import (
     DeniedByPolicy,
     IdempotencyConflict,
     NotAllowed,
+    NotApprover,
     NotFound,
+    OwnRequest,
     PlacetError,
     StoreUnavailable,
 )
+from approvals.events import RightRefused
 from approvals.intake import Chance, prepare
 from approvals.lifecycle import Cancelling, Change, DenyRule, Voting
 from approvals.model import (
@@ -82,15 +85,10 @@ class ApprovalService:
         marks = self._store.marks
         body_mark = marks.body(body)
         key = marks.idempotency(idempotency_key) if idempotency_key else None
-        now = self._store.records.now()
-        if key:
-            used, at = await asyncio.gather(
-                self._store.records.idempotent(caller.service, key), now
-            )
-            if used:
-                return await self._repeated(used, body_mark)
-        else:
-            at = await now
+        clock = self._store.records.read_clock()
+        if key and (used := await self._store.records.idempotent(caller.service, key)):
+            return await self._repeated(used, body_mark)
+        at = (await clock).now
         opening = prepare(
             self.configuration,
             caller,
@@ -158,13 +156,14 @@ class ApprovalService:
 
     async def view(self, request: RequestId, person: PersonId, origin: Origin) -> FullView:
         """The full details for an entitled person; the view is on record before it is shown."""
-        viewer = self._person(person)
 
         def decide(stored: Stored) -> Change:
             shown = self._full_view(stored.request).fingerprint()
+            viewer = self._person(person)
             return lifecycle.view(stored.request, viewer, origin, shown, stored.now)
 
-        return self._full_view(await self._change(request, decide))
+        with self._noting_refusals(person, "view", request, origin):
+            return self._full_view(await self._change(request, decide))
 
     async def review(
         self,
@@ -177,21 +176,17 @@ class ApprovalService:
         revision: int | None = None,
     ) -> ApprovalRequest:
         """A person's vote. Losers of a race learn who decided."""
-        voting = Voting(
-            person=self._person(person),
-            origin=origin,
-            vote=vote,
-            reason=reason_text(reason),
-            revision=revision,
-        )
+        words = reason_text(reason)
         if vote == "approve":
             self._store.health.check_approving()
 
         def decide(stored: Stored) -> Change:
+            voting = Voting(self._person(person), origin, vote, words, revision)
             denied_by = self._deny_rule(stored.request)
             return lifecycle.review(stored.request, voting, stored.now, denied_by=denied_by)
 
-        after = await self._change(request, decide)
+        with self._noting_refusals(person, vote, request, origin):
+            after = await self._change(request, decide)
         if vote == "approve" and after.status == "denied" and after.decision:
             rule = after.decision.rule
             raise DeniedByPolicy(f"Rule {rule}, now in force, denies this request; it has ended.")
@@ -201,11 +196,14 @@ class ApprovalService:
         self, request: RequestId, person: PersonId, origin: Origin, *, reason: str | None = None
     ) -> ApprovalRequest:
         """The requester or an admin takes a request back."""
-        cancelling = Cancelling(self._person(person), origin, reason_text(reason))
-        return await self._change(
-            request,
-            lambda stored: lifecycle.cancel_by_person(stored.request, cancelling, stored.now),
-        )
+        words = reason_text(reason)
+
+        def decide(stored: Stored) -> Change:
+            cancelling = Cancelling(self._person(person), origin, words)
+            return lifecycle.cancel_by_person(stored.request, cancelling, stored.now)
+
+        with self._noting_refusals(person, "cancel", request, origin):
+            return await self._change(request, decide)
 
     async def pending(self, limit: int = 200) -> tuple[ApprovalRequest, ...]:
         """Pending requests, the next to expire first. Card facts only may be shown of them."""
@@ -286,6 +284,24 @@ class ApprovalService:
                 "This Idempotency-Key was used with another body. Use a new key for a new request."
             )
         return Opened((await self._load(request)).request, is_new=False)
+
+    @contextmanager
+    def _noting_refusals(
+        self, person: PersonId, wanted: str, request: RequestId, origin: Origin
+    ) -> Iterator[None]:
+        try:
+            yield
+        except (NotAllowed, NotApprover, OwnRequest) as refusal:
+            is_known = self.configuration.people.person(person) is not None
+            event = RightRefused(
+                actor=person if is_known else "unknown",
+                code=refusal.code,
+                wanted=wanted,
+                request=request,
+                origin=origin,
+            )
+            self._store.system.note_refusal(event)
+            raise
 
     def _person(self, person: PersonId) -> Person:
         known = self.configuration.people.person(person)

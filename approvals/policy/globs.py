@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import lru_cache
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -24,8 +24,9 @@ def matches(pattern: str, name: str) -> bool:
     return True
 
 
-def matches_any(patterns: Iterable[str], name: str) -> bool:
-    """Whether one of `patterns` fits `name`."""
+@lru_cache(maxsize=8192)
+def matches_any(patterns: tuple[str, ...], name: str) -> bool:
+    """Whether one of `patterns` fits `name`. Every request asks this of every rule."""
     return any(matches(pattern, name) for pattern in patterns)
 
 

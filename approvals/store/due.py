@@ -22,11 +22,12 @@ class DueQueue:
 
     scripts: Scripts
     name: Queue
+    own_lease: timedelta | None = None
 
     @property
     def lease(self) -> timedelta:
         """How long a claim lasts."""
-        return LEASES[self.name]
+        return self.own_lease or LEASES[self.name]
 
     async def claim(self, most: int = MOST) -> Claimed:
         """Up to `most` members that are due now, and how long until the next."""

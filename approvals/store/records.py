@@ -57,10 +57,14 @@ class Records:
         self._clock_read: asyncio.Task[Loaded] | None = None
 
     async def now(self) -> datetime:
-        """The store's time. Callers that come together share one read."""
+        """The store's time."""
+        return (await self.read_clock()).now
+
+    def read_clock(self) -> Awaitable[Loaded]:
+        """Begins to read the store's time. Callers that come together share one read."""
         if self._clock_read is None or self._clock_read.done():
             self._clock_read = asyncio.create_task(self._scripts.load(self._keys.system))
-        return (await asyncio.shield(self._clock_read)).now
+        return asyncio.shield(self._clock_read)
 
     async def load(self, request: RequestId) -> Stored | None:
         """One request and the time, or None."""
@@ -84,7 +88,7 @@ class Records:
         commit = self._commit(None, change, place)
         if idempotency:
             key = self._keys.idempotency(request.service, idempotency[0])
-            commit = _with_idempotency(commit, key, f"{request.id} {idempotency[1]}")
+            commit = replace(commit, idempotency=(key, f"{request.id} {idempotency[1]}"))
         return await _insist(lambda: self._scripts.commit(commit))
 
     async def commit(
@@ -219,10 +223,6 @@ def used_key(value: str) -> tuple[RequestId, str]:
 def matches(request: ApprovalRequest, status: Status | None, action: str | None) -> bool:
     """Whether a listed request passes the filters."""
     return status in (None, request.status) and action in (None, request.asked.action)
-
-
-def _with_idempotency(commit: Commit, key: str, value: str) -> Commit:
-    return replace(commit, idempotency=(key, value))
 
 
 def _ids(reply: object) -> list[RequestId]:

@@ -16,6 +16,7 @@ from approvals.store.outbox import Outbox
 from approvals.store.pipeline import Confirmation, Pipeline
 from approvals.store.records import Records
 from approvals.store.scripts import Scripts
+from approvals.store.system import SystemRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Store:
     deadlines: DueQueue
     callbacks: DueQueue
     log: Log
+    system: SystemRecord
     health: Health
     pipeline: Pipeline
 
@@ -65,10 +67,12 @@ class Store:
             callbacks=DueQueue(scripts, "callbacks"),
             log=Log(pipeline, keys),
             # A check proves nothing to wait for: it must also name what keeps a WAIT short.
+            system=SystemRecord(scripts, keys, secrets.audit),
             health=Health(Pipeline(pool), demands),
             pipeline=pipeline,
         )
 
     async def close(self) -> None:
         """Lets commits in flight end, then closes the connections."""
+        await self.system.close()
         await self.pipeline.close()

@@ -45,8 +45,8 @@ def test_a_pattern_that_covers_another_fits_all_its_names(
 
 
 def test_one_of_several_patterns_is_enough() -> None:
-    assert matches_any(["a", "b*"], "bc")
-    assert not matches_any([], "bc")
+    assert matches_any(("a", "b*"), "bc")
+    assert not matches_any((), "bc")
 
 
 def test_a_pattern_of_many_stars_ends_soon() -> None:

@@ -1,0 +1,115 @@
+"""The `system` record: what concerns no single request, such as a right that was refused.
+
+One task per process writes it, several entries per commit: with many writers on one record some
+would give up. Nobody waits for it, so nothing here may fail a caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from dataclasses import dataclass
+from time import monotonic
+
+from approvals.errors import StoreFailure
+from approvals.events import Event, RightRefused, RightsRefusedMore
+from approvals.store.keys import Keys
+from approvals.store.log import EntryPlace, seal_entry
+from approvals.store.scripts import Commit, Scripts
+
+RECORD = "system"
+ENTRIES_PER_COMMIT = 50
+MOST_QUEUED = 5000
+MOST_TRIES = 20
+WRITTEN_PER_MINUTE = 10  # refusals of one actor; more are counted, so that nobody floods the log
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Minute:
+    began: float
+    refusals: int = 0
+
+    @property
+    def unwritten(self) -> int:
+        return max(0, self.refusals - WRITTEN_PER_MINUTE)
+
+
+class SystemRecord:
+    """Takes notes at once and writes them soon; `close` writes what is left."""
+
+    def __init__(self, scripts: Scripts, keys: Keys, audit_key: bytes) -> None:
+        self._scripts = scripts
+        self._keys = keys
+        self._audit_key = audit_key
+        self._queue: deque[Event] = deque(maxlen=MOST_QUEUED)
+        self._minutes: dict[str, _Minute] = {}
+        self._writer: asyncio.Task[None] | None = None
+
+    def note(self, event: Event) -> None:
+        """Queues one entry."""
+        self._queue.append(event)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+
+    def note_refusal(self, refusal: RightRefused) -> None:
+        """Queues a refused right; the eleventh and later ones of an actor's minute are counted."""
+        minute = self._minutes.get(refusal.actor)
+        if minute is None or monotonic() - minute.began >= 60:
+            self._close_minute(refusal.actor)
+            minute = self._minutes[refusal.actor] = _Minute(monotonic())
+        minute.refusals += 1
+        if minute.refusals <= WRITTEN_PER_MINUTE:
+            self.note(refusal)
+
+    async def close(self) -> None:
+        """Writes what is queued and counted."""
+        for actor in tuple(self._minutes):
+            self._close_minute(actor)
+        if self._writer is not None:
+            await self._writer
+
+    def _close_minute(self, actor: str) -> None:
+        minute = self._minutes.pop(actor, None)
+        if minute and minute.unwritten:
+            self.note(RightsRefusedMore(actor=actor, count=minute.unwritten))
+
+    async def _write(self) -> None:
+        while self._queue:
+            size = min(ENTRIES_PER_COMMIT, len(self._queue))
+            events = [self._queue.popleft() for _ in range(size)]
+            try:
+                await self._commit(events)
+            except StoreFailure as error:
+                self._queue.extendleft(reversed(events))
+                _log.error("system entries wait", extra={"code": error.code})
+                return  # the next note tries again
+
+    async def _commit(self, events: list[Event]) -> None:
+        op = secrets.token_hex(8)
+        for _ in range(MOST_TRIES):
+            loaded = await self._scripts.load(self._keys.system)
+            first = loaded.entries + 1
+            entries = tuple(
+                seal_entry(
+                    self._audit_key,
+                    event,
+                    EntryPlace(RECORD, loaded.version + 1, op, first + i, loaded.now),
+                ).text
+                for i, event in enumerate(events)
+            )
+            commit = Commit(
+                op=op,
+                record=self._keys.system,
+                expect=loaded.version,
+                now=loaded.now,
+                result="noted",
+                entry=first,
+                entries=entries,
+            )
+            if (await self._scripts.commit(commit)).code in ("OK", "DUP"):
+                return
+        _log.error("system entries lost a race too often", extra={"entries": len(events)})
