@@ -125,3 +125,12 @@ class RightsRefusedMore(Event):
     type: str = "right.refused_more"
     actor: str
     count: int
+
+
+class ClockReset(Event):
+    """An admin set the time seen back to the server's clock; `behind_ms` says by how much."""
+
+    type: str = "clock.reset"
+    person: PersonId
+    origin: Origin
+    behind_ms: int

@@ -26,7 +26,7 @@ from approvals.errors import (
     PlacetError,
     StoreUnavailable,
 )
-from approvals.events import RightRefused
+from approvals.events import ClockReset, RightRefused
 from approvals.intake import Chance, prepare
 from approvals.lifecycle import Cancelling, Change, DenyRule, Voting
 from approvals.model import (
@@ -48,6 +48,7 @@ from approvals.store.store import Store
 
 MOST_TRIES = 20
 SWEEP_AFTER = timedelta(seconds=5)
+EVERY = 0  # no limit
 PAGE_SCAN = 1000  # records read for one page at most; a page may hold fewer than asked
 _BEHIND = "The store's clock stands behind the time it has seen; nothing is opened or approved."
 
@@ -226,6 +227,19 @@ class ApprovalService:
             await self._store.deadlines.finish(lease.member, lease.end, due)
             return None
 
+    async def reset_clock(self, person: PersonId, origin: Origin) -> timedelta:
+        """An admin lets the store's time follow its clock again; answers how far it was behind."""
+        with self._noting_refusals(person, "reset clock", None, origin):
+            if "admin" not in self._person(person).roles:
+                raise NotAllowed("Only an admin may reset the clock.")
+        behind = (await self._store.records.read_clock()).behind
+        milliseconds = behind // timedelta(milliseconds=1)
+        event = ClockReset(person=person, origin=origin, behind_ms=milliseconds)
+        waiting = await self._load_all(await self._store.records.pending(EVERY))
+        deadlines = ((request.id, request.expires_at) for request in waiting)
+        await self._store.system.reset_clock(event, deadlines)
+        return behind
+
     async def sweep(self, limit: int = 200) -> tuple[RequestId, ...]:
         """Expires what is overdue although the queue should have; answers what it found."""
         overdue = await self._store.records.overdue(SWEEP_AFTER, limit)
@@ -287,7 +301,7 @@ class ApprovalService:
 
     @contextmanager
     def _noting_refusals(
-        self, person: PersonId, wanted: str, request: RequestId, origin: Origin
+        self, person: PersonId, wanted: str, request: RequestId | None, origin: Origin
     ) -> Iterator[None]:
         try:
             yield

@@ -19,7 +19,7 @@ from approvals.store.times import from_millis, millis
 Code = Literal["OK", "DUP", "EXISTS", "RACE", "STALE", "BEHIND", "LATE", "INVALID"]
 Write = tuple[str, ...]  # a verb of commit.lua; keys are named, not numbered
 NO_KEY = ("publish",)
-QUEUE_VERBS = ("schedule", "unschedule", "finish")
+QUEUE_VERBS = ("schedule", "unschedule", "finish", "release")
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,8 +75,8 @@ class Subscription:
 
 
 def _end_if_cancelled() -> None:
-    # redis-py sends within asyncio.wait_for, which on Python 3.11 may swallow a cancellation: whoever
-    # waits for this listener to stop would wait for ever.
+    # redis-py sends within asyncio.wait_for, which on Python 3.11 may swallow a cancellation:
+    # whoever waits for this listener to stop would wait for ever.
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

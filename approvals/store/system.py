@@ -10,20 +10,28 @@ import asyncio
 import logging
 import secrets
 from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
 from time import monotonic
 
-from approvals.errors import StoreFailure
-from approvals.events import Event, RightRefused, RightsRefusedMore
-from approvals.store.keys import Keys
+from approvals.errors import StoreFailure, StoreUnavailable
+from approvals.events import ClockReset, Event, RightRefused, RightsRefusedMore
+from approvals.model import RequestId
+from approvals.store.keys import QUEUES, Keys
 from approvals.store.log import EntryPlace, seal_entry
 from approvals.store.scripts import Commit, Scripts
+from approvals.store.times import millis
 
 RECORD = "system"
 ENTRIES_PER_COMMIT = 50
 MOST_QUEUED = 5000
 MOST_TRIES = 20
+SCHEDULED_PER_COMMIT = 500
 WRITTEN_PER_MINUTE = 10  # refusals of one actor; more are counted, so that nobody floods the log
+
+Deadline = tuple[RequestId, datetime]
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +73,19 @@ class SystemRecord:
         if minute.refusals <= WRITTEN_PER_MINUTE:
             self.note(refusal)
 
+    async def reset_clock(self, event: ClockReset, pending: Iterable[Deadline]) -> None:
+        """Sets the time seen back to the server's clock, and everything waiting to that time.
+
+        For a clock that once ran ahead and was put right: until then the store's time stands.
+        """
+        writes: list[tuple[str | None, ...]] = [("reset_clock", self._keys.clock)]
+        writes += [("release", queue) for queue in QUEUES]
+        await self._commit([event], tuple(writes))
+        waiting = iter(pending)
+        while page := tuple(islice(waiting, SCHEDULED_PER_COMMIT)):
+            again = (("schedule", "deadlines", request, str(millis(at))) for request, at in page)
+            await self._commit([], tuple(again))
+
     async def close(self) -> None:
         """Writes what is queued and counted."""
         for actor in tuple(self._minutes):
@@ -88,7 +109,9 @@ class SystemRecord:
                 _log.error("system entries wait", extra={"code": error.code})
                 return  # the next note tries again
 
-    async def _commit(self, events: list[Event]) -> None:
+    async def _commit(
+        self, events: Sequence[Event], writes: tuple[tuple[str | None, ...], ...] = ()
+    ) -> None:
         op = secrets.token_hex(8)
         for _ in range(MOST_TRIES):
             loaded = await self._scripts.load(self._keys.system)
@@ -109,7 +132,8 @@ class SystemRecord:
                 result="noted",
                 entry=first,
                 entries=entries,
+                writes=writes,
             )
             if (await self._scripts.commit(commit)).code in ("OK", "DUP"):
                 return
-        _log.error("system entries lost a race too often", extra={"entries": len(events)})
+        raise StoreUnavailable("The system record is too busy. Try again.")

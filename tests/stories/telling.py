@@ -55,7 +55,7 @@ async def passes(placet: Placet, request: ApprovalRequest, by: timedelta) -> Non
 
 async def time_works(placet: Placet) -> list[ApprovalRequest]:
     """The worker's round: everything due is worked off."""
-    changed = []
+    changed: list[ApprovalRequest] = []
     while True:
         claimed = await placet.store.deadlines.claim()
         if not claimed.members:
@@ -78,10 +78,10 @@ async def told(placet: Placet, request: RequestId) -> list[dict[str, object]]:
     return bodies
 
 
-async def history(placet: Placet, request: RequestId) -> list[dict[str, object]]:
-    """The audit entries of a request, oldest first."""
+async def history(placet: Placet, record: str) -> list[dict[str, object]]:
+    """The audit entries of a request or a callback, oldest first."""
     entries = [json.loads(text) async for text in placet.store.log.entries()]
-    return [entry for entry in entries if entry["record"] == request]
+    return [entry for entry in entries if entry["record"] == record]
 
 
 async def stored_keys(placet: Placet) -> set[str]:

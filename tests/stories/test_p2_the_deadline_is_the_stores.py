@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from approvals import lifecycle
-from approvals.errors import AlreadyFinal, StoreUnavailable
+from approvals.errors import AlreadyFinal, NotAllowed, StoreUnavailable
 from approvals.lifecycle import Voting
 from approvals.model import Vote
 from approvals.store.records import Stored
-from tests.conftest import ANNA, CLI, CRM, Placet
+from tests.conftest import ANNA, BEN, CLI, CRM, Placet
 from tests.stories.telling import asks, history, looks_and_votes, passes, told
 
 SHORT = 3  # seconds: the store's time may be set that far ahead without its clock counting as wrong
@@ -105,3 +105,20 @@ def _approval(placet: Placet) -> Voting:
     anna = placet.configuration.people.person(ANNA)
     assert anna is not None
     return Voting(person=anna, origin=CLI, vote="approve")
+
+
+async def test_an_admin_lets_time_follow_the_clock_again(placet: Placet) -> None:
+    request = await asks(placet)
+    await placet.service.view(request.id, ANNA, CLI)
+    await passes(placet, request, timedelta(days=30))
+    claimed = await placet.store.deadlines.claim()
+    assert claimed.members == (request.id,)
+
+    with pytest.raises(NotAllowed):
+        await placet.service.reset_clock(ANNA, CLI)
+    behind = await placet.service.reset_clock(BEN, CLI)
+
+    assert behind > timedelta(days=30)
+    approved = await placet.service.review(request.id, ANNA, CLI, "approve")
+    assert approved.status == "approved"
+    assert (await placet.store.deadlines.claim()).members == ()

@@ -90,11 +90,14 @@ local verbs = {
     finish(w[2], w[3], w[4], next)
   end,
   publish = function(w) redis.call('PUBLISH', w[2], w[3]) end,
+  reset_clock = function(w) redis.call('SET', KEYS[w[2]], whole(math.floor(time.micros / 1000))) end,
+  release = function(w) release(w[2], whole(math.floor(time.micros / 1000))) end,
 }
-local lengths = { hset = 4, zadd = 4, zrem = 3, schedule = 4, unschedule = 3, finish = 5, publish = 3 }
+local lengths = { hset = 4, zadd = 4, zrem = 3, schedule = 4, unschedule = 3, finish = 5, publish = 3,
+  reset_clock = 2, release = 2 }
 local numbers = { zadd = { [3] = true }, schedule = { [4] = true }, finish = { [4] = true, [5] = true } }
 local optional = { hset = 4, finish = 5 }
-local spans = { schedule = 2, unschedule = 2, finish = 2 }
+local spans = { schedule = 2, unschedule = 2, finish = 2, release = 2 }
 
 -- Whole numbers only: what else Lua takes for a number ("nan", "0x10") the server refuses.
 local function fits(verb, place, value)

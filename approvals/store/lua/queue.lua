@@ -35,6 +35,14 @@ local function finish(i, member, lease_end, next)
   return true
 end
 
+-- Makes every leased member due at once; who holds a lease finds it gone.
+local function release(i, at)
+  for _, member in ipairs(redis.call('ZRANGE', KEYS[i + 1], 0, -1)) do
+    redis.call('ZREM', KEYS[i + 1], member)
+    redis.call('ZADD', KEYS[i], at, member)
+  end
+end
+
 -- Milliseconds, microseconds of the server's clock and the highest time ever stored.
 -- key: clock:seen. `now` never goes back, whatever the server's clock does.
 local function clock(key)
