@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ def callback_secret(text: str) -> bytes:
         raise BadSecret(f"does not begin with {SECRET_PREFIX}")
     try:
         secret = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or text that is not ASCII
         raise BadSecret("is not base64 after its prefix") from None
     if len(secret) not in SECRET_BYTES:
         raise BadSecret("does not hold 24 to 64 bytes")
