@@ -1,0 +1,1 @@
+"""How requests arrive and how they are shown. Imports `approvals`, never the other way round."""

@@ -1,0 +1,176 @@
+"""Settings: the environment, read once into frozen data and handed on.
+
+Every fault is told at once, naming variable and remedy, and never a value that may be a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import SecretStr
+
+from approvals.errors import ConfigurationInvalid
+from approvals.model import Frozen
+from approvals.policy.issues import nearest
+from approvals.store.health import Durability
+from bot import setting_values as values
+from bot.secret_files import UnfitSecret, made_secret, read_secret, strong
+from bot.setting_values import LogLevel, Network
+
+PREFIX = "PLACET_"
+_PLAIN = (
+    "REDIS_URL", "DATA_DIR", "NAMESPACE", "CONFIG_DIR", "BASE_URL", "HOST", "PORT", "LOG_LEVEL",
+    "TRUSTED_PROXIES", "AUDIT_DIR", "DURABILITY", "WAIT_REPLICAS", "WAIT_MS", "SLACK_TEAM_ID",
+    "SLACK_API_URL", "TEAMS_APP_ID", "TEAMS_TENANT_ID", "TEAMS_OPENID_URL", "TEAMS_SERVICE_HOSTS",
+)  # fmt: skip
+_SECRET = (
+    "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN", "TEAMS_APP_PASSWORD",
+    "TEAMS_STATIC_TOKEN", "SIGNING_KEY", "AUDIT_KEY", "CHECKPOINT_KEY", "PSEUDONYM_KEY",
+    "VAULT_KEY", "SESSION_KEY",
+)  # fmt: skip
+# Later issues' names are known too: who sets one today has made no mistake.
+KNOWN = frozenset((*_PLAIN, *_SECRET, *(name + "_FILE" for name in _SECRET)))
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One wrong variable and what to do about it."""
+
+    variable: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.variable}: {self.message}. {self.remedy}"
+
+
+class SecretKeys(Frozen):
+    """The keys that Redis never sees."""
+
+    audit: SecretStr
+    pseudonym: SecretStr
+
+
+class Settings(Frozen):
+    """What the operator chose. `redis_url` may hold a password, so it is a secret too."""
+
+    redis_url: SecretStr | None = None
+    data_dir: Path = Path(".placet")
+    namespace: str = "default"
+    config_dir: Path = Path("config")
+    base_url: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8080
+    is_port_given: bool = False
+    log_level: LogLevel = "info"
+    trusted_proxies: tuple[Network, ...] = ()
+    durability: Durability = "local"
+    wait_replicas: int = 1
+    wait_ms: int = 200
+    audit_key: SecretStr | None = None
+    pseudonym_key: SecretStr | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """The settings, or `ConfigurationInvalid` with every fault."""
+        read = _Reader(environment)
+        settings = cls(
+            redis_url=read.one("REDIS_URL", values.redis_url, None),
+            data_dir=read.one("DATA_DIR", values.path, Path(".placet")),
+            namespace=read.one("NAMESPACE", values.namespace, "default"),
+            config_dir=read.one("CONFIG_DIR", values.path, Path("config")),
+            base_url=read.one("BASE_URL", values.base_url, None),
+            host=read.one("HOST", values.host, "127.0.0.1"),
+            port=read.one("PORT", values.whole(0, 65535), 8080),
+            is_port_given=PREFIX + "PORT" in environment,
+            log_level=read.one("LOG_LEVEL", values.log_level, "info"),
+            trusted_proxies=read.one("TRUSTED_PROXIES", values.networks, ()),
+            durability=read.one("DURABILITY", values.durability, "local"),
+            wait_replicas=read.one("WAIT_REPLICAS", values.whole(1, 16), 1),
+            wait_ms=read.one("WAIT_MS", values.whole(1, 2000), 200),
+            audit_key=read.secret("AUDIT_KEY"),
+            pseudonym_key=read.secret("PSEUDONYM_KEY"),
+        )
+        read.raise_faults()
+        return settings
+
+    def keys(self) -> SecretKeys:
+        """The keys, or `ConfigurationInvalid` naming the missing ones."""
+        if self.audit_key and self.pseudonym_key:
+            return SecretKeys(audit=self.audit_key, pseudonym=self.pseudonym_key)
+        given = {"AUDIT_KEY": self.audit_key, "PSEUDONYM_KEY": self.pseudonym_key}
+        missing = [PREFIX + name for name, value in given.items() if value is None]
+        remedy = "Set it to 32 or more random characters, or name a file of mode 0600 in {}_FILE."
+        raise ConfigurationInvalid(
+            [Fault(name, "is not set", remedy.format(name)) for name in missing]
+        )
+
+
+def make_missing_keys(keys_dir: Path, settings: Settings) -> Settings:
+    """`settings` with every key; a missing one is made below `keys_dir` once, and read after that.
+
+    Raises `ConfigurationInvalid`.
+    """
+    faults: list[Fault] = []
+    made: dict[str, SecretStr] = {}
+    for field in ("audit_key", "pseudonym_key"):
+        if getattr(settings, field) is not None:
+            continue
+        try:
+            made[field] = strong(made_secret(keys_dir / field))
+        except UnfitSecret as error:
+            faults.append(Fault(str(keys_dir / field), error.message, error.remedy))
+    if faults:
+        raise ConfigurationInvalid(faults)
+    return settings.model_copy(update=made)
+
+
+class _Reader:
+    """Reads variable by variable and remembers every fault."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        ours = (name.removeprefix(PREFIX) for name in environment if name.startswith(PREFIX))
+        self._faults = [_unknown(name) for name in sorted(ours) if name not in KNOWN]
+
+    def one(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        """The parsed value; `parse` raises `ValueError` with the remedy."""
+        text = self._environment.get(PREFIX + name)
+        if text is None:
+            return default
+        try:
+            return parse(values.given(text))
+        except ValueError as error:
+            self._faults.append(Fault(PREFIX + name, "cannot be used", str(error)))
+            return default
+
+    def secret(self, name: str) -> SecretStr | None:
+        """A secret from its variable or from the file that `<name>_FILE` names."""
+        variable, from_file = PREFIX + name, PREFIX + name + "_FILE"
+        text, path = (self._environment.get(each) for each in (variable, from_file))
+        try:
+            if text is not None and path is not None:
+                raise UnfitSecret(f"is set, and {from_file} too", "Keep one of the two.")
+            if path is not None:
+                variable = from_file
+                return strong(read_secret(Path(values.given(path))))
+            return None if text is None else strong(text)
+        except UnfitSecret as error:
+            self._faults.append(Fault(variable, error.message, error.remedy))
+        except ValueError as error:
+            self._faults.append(Fault(variable, "cannot be used", str(error)))
+        return None
+
+    def raise_faults(self) -> None:
+        if self._faults:
+            raise ConfigurationInvalid(self._faults)
+
+
+def _unknown(name: str) -> Fault:
+    close = nearest(name, KNOWN)
+    remedy = f"Did you mean {PREFIX}{close}?" if close else "Unset it."
+    return Fault(PREFIX + name, "is no setting of Placet", remedy)
