@@ -81,7 +81,7 @@ class Destinations:
 
 
 def check_url(url: str, destinations: Destinations) -> URL:
-    """The URL to call, or CallbackNotAllowed with a reason that quotes neither path nor query."""
+    """The URL to call, or CallbackNotAllowed with a reason that quotes nothing of it."""
     try:
         target = _parse(url)
         _judge(target, destinations)
@@ -135,13 +135,12 @@ def _judge(target: URL, destinations: Destinations) -> None:
     host = target.raw_host or ""
     if destinations.loopback and host in LOOPBACK_HOSTS:
         return
-    shown = f"{target.scheme}://{target.host_port_subcomponent}"
     if target.scheme != "https":
-        raise ValueError(f"{shown} is not https")
+        raise ValueError("it is not https")
     if not any(_covers(origin, target) for origin in destinations.urls):
-        raise ValueError(f"{shown}, or its path, is under none of the service's callback origins")
+        raise ValueError("it is under none of the service's callback origins")
     if _literal(host) and not is_allowed(host, destinations):
-        raise ValueError(f"{host} is never called, or in none of the service's callback networks")
+        raise ValueError("its host is never called, or in none of the service's callback networks")
 
 
 def _literal(host: str) -> str | None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
@@ -25,7 +25,7 @@ class Subscription:
 
     def __init__(
         self,
-        pool: BlockingConnectionPool,
+        pool: ConnectionPool,
         channel: str,
         *,
         heard: Callable[[str], None],

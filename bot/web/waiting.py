@@ -9,9 +9,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 
 from approvals.model import RequestId
 from approvals.store.keys import Keys
@@ -55,7 +54,7 @@ class Waiting:
         self._watches: defaultdict[RequestId, set[Watch]] = defaultdict(set)
         self._crowd = asyncio.Semaphore(READS_AT_ONCE)
         self._is_closed = False
-        pool = cast("BlockingConnectionPool", client.connection_pool)  # the only kind we make
+        pool = client.connection_pool
         self._subscription = Subscription(
             pool, keys.settled_channel, heard=self._wake, gap=self._wake_all
         )

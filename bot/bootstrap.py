@@ -1,0 +1,232 @@
+"""The composition root: the only place that joins concrete parts. Decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from pydantic import SecretStr
+from redis.asyncio import Redis
+
+from approvals.errors import ConfigurationInvalid
+from approvals.model import ServiceId
+from approvals.policy.loader import load_configuration, notify_faults
+from approvals.service import ApprovalService
+from approvals.store.pipeline import connection_pool
+from approvals.store.store import Store
+from bot.callbacks import CallbackSender, Receiver
+from bot.deployment import PortBusy, open_store, running_file, store_url
+from bot.egress import Egress
+from bot.embedded import EmbeddedStore
+from bot.receivers import receivers_of
+from bot.settings import Settings, make_missing_keys
+from bot.telemetry import Metrics
+from bot.web.app import create_app
+from bot.web.waiting import Waiting
+from bot.worker import Worker
+
+HEALTH_EVERY_S = 5.0
+DRAIN_S = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What differs between the demo and the rest, and where callback secrets are looked up."""
+
+    environment: Mapping[str, str]
+    is_demo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A deployment's parts, opened."""
+
+    settings: Settings
+    surroundings: Surroundings
+    store: Store
+    service: ApprovalService
+    metrics: Metrics
+    receivers: Mapping[ServiceId, Receiver]
+
+
+@asynccontextmanager
+async def store_at_hand(settings: Settings) -> AsyncIterator[Settings]:
+    """`settings` with a store's URL and every key: the embedded one is started where none is given.
+
+    Raises `StoreRefused`, `ConfigurationInvalid`.
+    """
+    if settings.redis_url is not None:
+        settings.keys()
+        yield settings
+        return
+    keyed = make_missing_keys(settings.data_dir / "keys", settings)
+    embedded = await EmbeddedStore.start(settings.data_dir / "store")
+    try:
+        yield keyed.model_copy(update={"redis_url": SecretStr(embedded.url)})
+    finally:
+        await embedded.stop()
+
+
+@asynccontextmanager
+async def opened(settings: Settings, surroundings: Surroundings) -> AsyncIterator[Parts]:
+    """The parts over a checked configuration and a store that is fit.
+
+    Raises `ConfigurationInvalid`, `StoreRefused`.
+    """
+    configuration = load_configuration(settings.config_dir, loopback=surroundings.is_demo)
+    if not surroundings.is_demo and (
+        faults := notify_faults(configuration.policy, frozenset(), configuration.source)
+    ):
+        raise ConfigurationInvalid(faults)
+    receivers = receivers_of(
+        configuration.services, surroundings.environment, loopback=surroundings.is_demo
+    )
+    store = open_store(settings)
+    try:
+        await store.health.require()
+        service = ApprovalService(store, configuration)
+        yield Parts(settings, surroundings, store, service, Metrics(), receivers)
+    finally:
+        await store.close()
+
+
+def stop_signal() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def run_web(
+    parts: Parts, listener: socket.socket, stop: asyncio.Event, ready: Callable[[], None]
+) -> None:
+    """Serves HTTP on `listener` until `stop`."""
+    pool = connection_pool(store_url(parts.settings))
+    waiting = Waiting(Redis(connection_pool=pool), parts.store.keys)
+    app = create_app(
+        service=parts.service,
+        waiting=waiting,
+        readiness=lambda: list(parts.store.health.faults),
+        metrics=parts.metrics,
+        settings=parts.settings,
+    )
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            lifespan="off",
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=DRAIN_S,
+            proxy_headers=False,  # who may say where a call comes from is PLACET_TRUSTED_PROXIES
+        )
+    )
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(waiting.run()),
+                tasks.create_task(_watch_health(parts.store)),
+            ]
+            serving = tasks.create_task(server.serve(sockets=[listener]))
+            await _until_started(server, serving)
+            ready()
+            await stop.wait()
+            await waiting.close()
+            server.should_exit = True
+            await serving
+            for task in background:
+                task.cancel()
+    finally:
+        await pool.aclose()
+
+
+async def run_worker(parts: Parts, stop: asyncio.Event) -> None:
+    """Works off the due queues until `stop`."""
+    pool = connection_pool(store_url(parts.settings))
+    egress = Egress()
+    sender = CallbackSender(
+        parts.store.outbox,
+        parts.store.callbacks,
+        egress,
+        lambda: parts.receivers,
+        parts.metrics,
+    )
+    working = asyncio.create_task(
+        Worker(parts.store, parts.service, sender, pool, parts.metrics).run()
+    )
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+        await egress.close()
+        await pool.aclose()
+
+
+async def run_both(
+    parts: Parts, listener: socket.socket, stop: asyncio.Event, ready: Callable[[], None]
+) -> None:
+    """Web and worker in one process until `stop`; the CLI finds it by its running file."""
+    with running_file(parts.settings, is_demo=parts.surroundings.is_demo):
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(run_worker(parts, stop))
+            tasks.create_task(run_web(parts, listener, stop, ready))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises `PortBusy`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or type(error).__name__
+        raise PortBusy(
+            f"Port {port} on {host} cannot be used: {reason}. "
+            "Set PLACET_PORT to another one; 0 takes a free one."
+        ) from None
+    return listener
+
+
+def address_of(listener: socket.socket, settings: Settings) -> str:
+    """The URL to reach `listener` under: the given one, or host and port as they are."""
+    if settings.base_url:
+        return settings.base_url
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listener.getsockname()[1]}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the process stops all its parts in order."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves signals to `stop_signal`."""
+        yield
+
+
+async def _until_started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    # uvicorn offers no event to wait for.
+    while not server.started and not serving.done():  # noqa: ASYNC110 - as above
+        await asyncio.sleep(0.005)
+
+
+async def _watch_health(store: Store) -> None:
+    while True:
+        await asyncio.sleep(HEALTH_EVERY_S)
+        await store.health.check()
