@@ -10,7 +10,7 @@ import unicodedata
 _UNSEEN = re.compile(
     "[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5"
     "\u180b-\u180f\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
-    "\ufff0-\ufffb\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\ufe00-\ufe0e\ufff0-\ufffb\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff]"
 )
 _JOINER = "\u200d"
@@ -35,7 +35,9 @@ def readable(text: str, *, newlines: bool = False) -> str:
     if "\n" in tidy and not newlines:
         raise UnseenCharacter("\n")
     for place, character in enumerate(tidy):
-        if character == _JOINER and not _joins_emoji(tidy, place):
+        is_stray_joiner = character == _JOINER and not _joins_emoji(tidy, place)
+        is_stray_selector = character == _VARIATION and not _may_be_varied(tidy[place - 1 : place])
+        if is_stray_joiner or is_stray_selector:
             raise UnseenCharacter(character)
     return tidy
 
@@ -46,6 +48,11 @@ def _joins_emoji(text: str, place: int) -> bool:
         before -= 1
     after = text[place + 1 : place + 2]
     return before >= 0 and _is_pictograph(text[before]) and bool(after) and _is_pictograph(after)
+
+
+def _may_be_varied(character: str) -> bool:
+    # Elsewhere a run of selectors, which nobody sees, can carry a hidden message.
+    return bool(character) and (_is_pictograph(character) or character in "0123456789#*©®")
 
 
 def _is_pictograph(character: str) -> bool:

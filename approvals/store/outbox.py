@@ -127,6 +127,7 @@ class Outbox:
         return await self._record(
             callback,
             outcome.event,
+            op=f"{outcome.word}-{lease_end}",  # an overlapping worker has a lease of its own
             status=outcome.status,
             attempts=callback.attempts + 1,
             writes=(("finish", "callbacks", callback.id, lease_end, next_try),),
@@ -140,7 +141,10 @@ class Outbox:
             ("publish", self._keys.wake_channel, "callbacks"),
         )
         event = CallbackReplayed(person=person, origin=origin)
-        return await self._record(callback, event, status="queued", attempts=0, writes=writes)
+        op = f"replay-{callback.version}"
+        return await self._record(
+            callback, event, op=op, status="queued", attempts=0, writes=writes
+        )
 
     async def dead(self) -> list[EventId]:
         """The dead letters, oldest first."""
@@ -152,13 +156,13 @@ class Outbox:
         callback: Callback,
         event: Event,
         *,
+        op: str,
         status: CallbackStatus,
         attempts: int,
         writes: tuple[tuple[str | None, ...], ...],
     ) -> bool:
         record = self._keys.callback(callback.id)
         now = (await self._scripts.load(record)).now
-        op = f"{event.type}-{callback.version + 1}"
         place = EntryPlace(callback.id, callback.version + 1, op, callback.entries + 1, now)
         list_of_dead = self._keys.dead_callbacks
         dead: tuple[str, ...] = ("zrem", list_of_dead, callback.id)

@@ -66,8 +66,8 @@ class Store:
             deadlines=DueQueue(scripts, "deadlines"),
             callbacks=DueQueue(scripts, "callbacks"),
             log=Log(pipeline, keys),
-            # A check proves nothing to wait for: it must also name what keeps a WAIT short.
             system=SystemRecord(scripts, keys, secrets.audit),
+            # Without confirmation: a check must be able to name what keeps a WAIT short.
             health=Health(Pipeline(pool), demands),
             pipeline=pipeline,
         )

@@ -54,6 +54,7 @@ class SystemRecord:
         self._keys = keys
         self._audit_key = audit_key
         self._queue: deque[Event] = deque(maxlen=MOST_QUEUED)
+        self._batch: tuple[str, Sequence[Event]] | None = None
         self._minutes: dict[str, _Minute] = {}
         self._writer: asyncio.Task[None] | None = None
 
@@ -80,11 +81,11 @@ class SystemRecord:
         """
         writes: list[tuple[str | None, ...]] = [("reset_clock", self._keys.clock)]
         writes += [("release", queue) for queue in QUEUES]
-        await self._commit([event], tuple(writes))
+        await self._commit(_new_op(), [event], tuple(writes))
         waiting = iter(pending)
         while page := tuple(islice(waiting, SCHEDULED_PER_COMMIT)):
             again = (("schedule", "deadlines", request, str(millis(at))) for request, at in page)
-            await self._commit([], tuple(again))
+            await self._commit(_new_op(), [], tuple(again))
 
     async def close(self) -> None:
         """Writes what is queued and counted."""
@@ -99,20 +100,23 @@ class SystemRecord:
             self.note(RightsRefusedMore(actor=actor, count=minute.unwritten))
 
     async def _write(self) -> None:
-        while self._queue:
-            size = min(ENTRIES_PER_COMMIT, len(self._queue))
-            events = [self._queue.popleft() for _ in range(size)]
+        while self._batch or self._queue:
+            self._batch = self._batch or self._next_batch()
             try:
-                await self._commit(events)
+                # A batch keeps its operation id: after an unknown outcome it still counts once.
+                await self._commit(*self._batch)
+                self._batch = None
             except StoreFailure as error:
-                self._queue.extendleft(reversed(events))
                 _log.error("system entries wait", extra={"code": error.code})
                 return  # the next note tries again
 
+    def _next_batch(self) -> tuple[str, Sequence[Event]]:
+        size = min(ENTRIES_PER_COMMIT, len(self._queue))
+        return _new_op(), [self._queue.popleft() for _ in range(size)]
+
     async def _commit(
-        self, events: Sequence[Event], writes: tuple[tuple[str | None, ...], ...] = ()
+        self, op: str, events: Sequence[Event], writes: tuple[tuple[str | None, ...], ...] = ()
     ) -> None:
-        op = secrets.token_hex(8)
         for _ in range(MOST_TRIES):
             loaded = await self._scripts.load(self._keys.system)
             first = loaded.entries + 1
@@ -137,3 +141,7 @@ class SystemRecord:
             if (await self._scripts.commit(commit)).code in ("OK", "DUP"):
                 return
         raise StoreUnavailable("The system record is too busy. Try again.")
+
+
+def _new_op() -> str:
+    return secrets.token_hex(8)
