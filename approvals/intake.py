@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from approvals.ask import Ask
+from approvals.change import Opening
 from approvals.digest import action_digest
 from approvals.errors import (
     ActionNotAllowed,
@@ -19,7 +20,6 @@ from approvals.errors import (
     Unauthorized,
     UnknownAction,
 )
-from approvals.lifecycle import Opening
 from approvals.model import (
     ActionId,
     Asked,

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from approvals import lifecycle
 from approvals.ask import Ask, reason_text
+from approvals.change import Cancelling, Change, DenyRule, Voting
 from approvals.errors import (
     DeniedByPolicy,
     IdempotencyConflict,
@@ -28,7 +29,6 @@ from approvals.errors import (
 )
 from approvals.events import ClockReset, RightRefused
 from approvals.intake import Chance, prepare
-from approvals.lifecycle import Cancelling, Change, DenyRule, Voting
 from approvals.model import (
     ApprovalRequest,
     Caller,

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import cast
 
+from approvals.change import Change
 from approvals.errors import StoreUnavailable
-from approvals.lifecycle import Change, next_deadline
+from approvals.lifecycle import next_deadline
 from approvals.model import ApprovalRequest, EventId, RequestId, ServiceId, Status, event_id
 from approvals.signing import Marks
 from approvals.store.keys import Keys

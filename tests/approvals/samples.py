@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from approvals.lifecycle import Opening, open_request
+from approvals.change import Opening
+from approvals.lifecycle import open_request
 from approvals.model import (
     ActionId,
     ApprovalRequest,

@@ -8,7 +8,7 @@ import pytest
 
 from approvals import lifecycle
 from approvals.answer import answer, callback_data, moment
-from approvals.lifecycle import Voting
+from approvals.change import Voting
 from approvals.model import ApprovalRequest
 from tests.approvals.samples import ANNA, CLI, NOW, opening, pending, policy
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from approvals import lifecycle
+from approvals.change import Cancelling, Change, DenyRule, Voting
 from approvals.errors import (
     AlreadyFinal,
     AlreadyReviewed,
@@ -20,7 +21,6 @@ from approvals.errors import (
     StaleRevision,
 )
 from approvals.events import GrantEnded, RequestDecided, RequestOpened, RequestReviewed
-from approvals.lifecycle import Cancelling, Change, DenyRule, Voting
 from approvals.model import (
     ApprovalRequest,
     GrantStatus,

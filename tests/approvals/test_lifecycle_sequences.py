@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from approvals import lifecycle
+from approvals.change import Cancelling, Change, Voting
 from approvals.errors import Refusal
-from approvals.lifecycle import Cancelling, Change, Voting
 from approvals.model import ApprovalRequest, Person
 from tests.approvals.samples import (
     ADMIN,

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from approvals import lifecycle
+from approvals.change import Voting
 from approvals.errors import AlreadyFinal, NotAllowed, StoreUnavailable
-from approvals.lifecycle import Voting
 from approvals.model import Vote
 from approvals.store.records import Stored
 from tests.conftest import ANNA, BEN, CLI, CRM, Placet

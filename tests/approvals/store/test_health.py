@@ -11,9 +11,9 @@ import pytest
 from redis.asyncio import Redis
 
 from approvals import lifecycle
+from approvals.change import Voting
 from approvals.errors import StoreFull, StoreRefused, StoreUnavailable
 from approvals.events import CallbackAttempted
-from approvals.lifecycle import Voting
 from approvals.model import ApprovalRequest, RequestId, event_id
 from approvals.store.health import Demands, Durability, Health
 from approvals.store.outbox import Outcome

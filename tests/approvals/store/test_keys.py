@@ -9,8 +9,8 @@ import pytest
 from redis.asyncio import Redis
 
 from approvals import lifecycle
+from approvals.change import Voting
 from approvals.events import CallbackAttempted
-from approvals.lifecycle import Voting
 from approvals.model import EventId, RequestId, ServiceId, event_id
 from approvals.store.keys import QUEUES, Keys
 from approvals.store.outbox import Outcome

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from approvals import lifecycle
 from approvals.answer import callback_data, moment
-from approvals.lifecycle import Change, Voting
+from approvals.change import Change, Voting
 from approvals.model import MatchedPolicy, RequestId, ServiceId, event_id
 from approvals.store.keys import Keys
 from approvals.store.records import Lease, Stored, matches, used_key

@@ -14,8 +14,8 @@ import pytest
 from redis.asyncio import Redis
 
 from approvals import lifecycle
+from approvals.change import Change
 from approvals.errors import NotConfirmed, StoreRefused
-from approvals.lifecycle import Change
 from approvals.store.health import Demands
 from approvals.store.scripts import Scripts
 from approvals.store.store import Store

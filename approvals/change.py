@@ -1,0 +1,81 @@
+"""What goes into the state machine and what comes out: commands, and the Change a commit applies.
+
+Data only; who may do what, and what follows, is `lifecycle`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from approvals.events import Event
+from approvals.model import (
+    ApprovalRequest,
+    Asked,
+    Caller,
+    MatchedPolicy,
+    Origin,
+    Person,
+    RequestId,
+    Vote,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a commit applies, all or none.
+
+    `callback` names the event the service is told of. `valid_before`: refused at or after it by
+    the store's time. `guarded`: refused while the store's clock stands behind the time seen.
+    """
+
+    request: ApprovalRequest
+    events: tuple[Event, ...]
+    callback: str | None = None
+    guarded: bool = False
+    valid_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A request about to open: what was asked, and what policy said. Marks are keyed hashes."""
+
+    id: RequestId
+    caller: Caller
+    asked: Asked
+    policy: MatchedPolicy
+    expires_in: timedelta
+    grant_ttl: timedelta
+    uses: int
+    digest: str
+    salt: str
+    subject_mark: str | None
+    body_mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class DenyRule:
+    """A deny rule of today's policy that fits a request opened under an older one."""
+
+    rule: str
+    say: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelling:
+    """A person takes a request back."""
+
+    person: Person
+    origin: Origin
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Voting:
+    """A person's vote. `revision` is what they looked at; None means the one they viewed."""
+
+    person: Person
+    origin: Origin
+    vote: Vote
+    reason: str | None = None
+    revision: int | None = None
