@@ -60,6 +60,7 @@ def guarded_connector(
     It judges the address a socket is opened for, of names and literals alike: a name that changes
     its address between check and use (rebinding) gains nothing.
     """
+
     def open_socket(address_info: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _, (address, port, *_) = address_info
         if is_reachable(str(address), int(port), destinations):

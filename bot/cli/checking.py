@@ -1,0 +1,121 @@
+"""`check`: settings, configuration and store, every fault with its remedy. Changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from approvals.errors import ConfigurationInvalid, StoreFailure
+from approvals.policy.loader import load_configuration, notify_faults
+from bot.cli.command import FAILED, FINE, UNREACHABLE, Add, command
+from bot.deployment import NothingRuns, found_running, open_store, reached
+from bot.receivers import receivers_of
+from bot.settings import PREFIX, Settings
+from bot.terminal import Terminal
+
+_EMBEDDED = "not checked: none is named and none runs here; `placet serve` starts a durable one"
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The configuration to look at, and whether it is the demo's."""
+
+    directory: Path
+    is_demo: bool = False
+
+
+@dataclass
+class Report:
+    """What was looked at, and what is wrong with it."""
+
+    seen: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    unreachable: list[str] = field(default_factory=list)
+
+    def part(self, name: str, faults: Sequence[object]) -> None:
+        """One part was looked at."""
+        self.seen.append(f"{name}: " + (f"{len(faults)} wrong" if faults else "fine"))
+        self.faults += map(str, faults)
+
+    @property
+    def exit_code(self) -> int:
+        """Faults come first: whoever reads them can mend them."""
+        if self.faults:
+            return FAILED
+        return UNREACHABLE if self.unreachable else FINE
+
+
+def add_to(add: Add) -> None:
+    """The command of this module."""
+    command(add, "check", _check, "check settings, configuration and the store's durability")
+
+
+def configuration_meant(settings: Settings, terminal: Terminal) -> Meant:
+    """The directory named, else the running deployment's."""
+    if PREFIX + "CONFIG_DIR" in terminal.environment or settings.redis_url is not None:
+        return Meant(settings.config_dir)
+    running = found_running(settings.data_dir)
+    return Meant(running.config_dir, running.is_demo) if running else Meant(settings.config_dir)
+
+
+def _check(arguments: Namespace, terminal: Terminal) -> int:
+    report = Report()
+    try:
+        settings = Settings.from_environment(terminal.environment)
+    except ConfigurationInvalid as error:
+        report.part("settings", error.issues)
+        meant = Meant(Path(terminal.environment.get(PREFIX + "CONFIG_DIR") or "config"))
+        report.seen.append("store: not checked")
+    else:
+        report.part("settings", ())
+        meant = configuration_meant(settings, terminal)
+        _check_store(settings, report)
+    report.part(f"configuration in {meant.directory}", _configuration_faults(meant, terminal))
+    if arguments.json:
+        faults = [*report.faults, *report.unreachable]
+        terminal.tell({"ok": not faults, "checked": report.seen, "faults": faults})
+    else:
+        terminal.say(*report.seen)
+    terminal.complain(*report.faults, *report.unreachable)
+    return report.exit_code
+
+
+def _configuration_faults(meant: Meant, terminal: Terminal) -> list[object]:
+    try:
+        configuration = load_configuration(meant.directory)
+    except ConfigurationInvalid as error:
+        return list(error.issues)
+    faults: list[object] = []
+    faults += notify_faults(configuration.policy, frozenset(), configuration.source)
+    try:
+        receivers_of(configuration.services, terminal.environment, loopback=meant.is_demo)
+    except ConfigurationInvalid as error:
+        faults += error.issues
+    return faults
+
+
+def _check_store(settings: Settings, report: Report) -> None:
+    try:
+        found = reached(settings)
+        faults: Sequence[object] = asyncio.run(_store_faults(found))
+    except NothingRuns:
+        report.seen.append(f"store: {_EMBEDDED}")
+    except ConfigurationInvalid as error:
+        report.part("store", error.issues)
+    except StoreFailure as error:
+        report.seen.append("store: out of reach")
+        report.unreachable.append(error.detail)
+    else:
+        report.part(f"store (durability {found.durability})", faults)
+
+
+async def _store_faults(settings: Settings) -> tuple[str, ...]:
+    store = open_store(settings)
+    try:
+        await store.pipeline.run("PING")  # an unreachable store is no fault of durability
+        return await store.health.check()
+    finally:
+        await store.close()

@@ -1,0 +1,34 @@
+"""`clock reset`: the store's time follows its clock again, after that clock had run ahead."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+from datetime import timedelta
+
+from approvals.model import PersonId
+from bot.cli.command import FINE, Add, add_actor, command, deployment, origin
+from bot.terminal import Terminal
+
+
+def add_to(add: Add) -> None:
+    """The commands of this module."""
+    about = "the store's time"
+    parser = add("clock", help=about, description=about)
+    within = parser.add_subparsers(metavar="COMMAND", required=True).add_parser
+    about = "let the store's time follow its clock again, once that was put right (admin)"
+    add_actor(command(within, "reset", _reset, about))
+
+
+def _reset(arguments: Namespace, terminal: Terminal) -> int:
+    async def reset() -> None:
+        async with deployment(terminal) as at:
+            behind = await at.service.reset_clock(PersonId(arguments.person), origin())
+            milliseconds = behind // timedelta(milliseconds=1)
+            if arguments.json:
+                terminal.tell({"behind_ms": milliseconds})
+            else:
+                terminal.say(f"The store's time follows its clock again, {milliseconds} ms back.")
+
+    asyncio.run(reset())
+    return FINE

@@ -1,0 +1,213 @@
+"""`pending`, `show`, `approve`, `deny`, `cancel`: deciding without chat.
+
+Rights are the service's matter; this only asks, shows and tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+from datetime import datetime
+
+from approvals import lifecycle
+from approvals.answer import Json, callback_data
+from approvals.errors import AlreadyFinal
+from approvals.model import ApprovalRequest, PersonId, RequestId, Vote
+from approvals.privacy.full_view import FullView
+from bot.cli import wording
+from bot.cli.command import (
+    FAILED,
+    FINE,
+    Add,
+    Deployment,
+    WrongUsage,
+    add_actor,
+    command,
+    deployment,
+    origin,
+)
+from bot.terminal import Terminal, table
+
+_MOST = 200  # pending requests shown; the next to expire come first
+
+
+def add_to(add: Add) -> None:
+    """The commands of this module."""
+    command(add, "pending", _pending, "list the requests that wait for a decision")
+    show = command(add, "show", _show, "show one request")
+    show.add_argument("id", metavar="ID")
+    about = "show its full details as this person, which is recorded"
+    show.add_argument("--as", dest="person", metavar="PERSON", help=about)
+    for name, run in (("approve", _approve), ("deny", _deny)):
+        vote = command(add, name, run, f"show a request in full and {name} it")
+        vote.add_argument("id", metavar="ID")
+        add_actor(vote)
+        vote.add_argument("--yes", action="store_true", help="do not ask; the view is recorded")
+    cancel = command(add, "cancel", _cancel, "take a pending request back (requester or admin)")
+    cancel.add_argument("id", metavar="ID")
+    add_actor(cancel)
+
+
+def _pending(arguments: Namespace, terminal: Terminal) -> int:
+    async def listed() -> None:
+        async with deployment(terminal) as at:
+            requests, now = await at.service.pending(_MOST), await at.store.records.now()
+            if arguments.json:
+                items = [wording.card_data(request, at.naming) for request in requests]
+                terminal.tell({"items": items})
+            else:
+                terminal.say(*_table(requests, at, now))
+
+    asyncio.run(listed())
+    return FINE
+
+
+def _table(requests: tuple[ApprovalRequest, ...], at: Deployment, now: datetime) -> list[str]:
+    if not requests:
+        return ["Nothing waits for a decision."]
+    heads = ["ID", "ACTION", "SERVICE", "REQUESTER", "APPROVALS", "TIME LEFT"]
+    rows = [
+        [
+            request.id,
+            request.asked.title,
+            request.service,
+            at.naming.requester(request.asked.requester),
+            wording.votes(request),
+            wording.time_left(request.expires_at, now),
+        ]
+        for request in requests
+    ]
+    more = [f"Only the next {_MOST} to expire are shown."] if len(requests) == _MOST else []
+    return [*table([heads, *rows]), *more]
+
+
+def _show(arguments: Namespace, terminal: Terminal) -> int:
+    async def shown() -> None:
+        async with deployment(terminal) as at:
+            request = await at.service.card_facts(RequestId(arguments.id))
+            if arguments.person:
+                view = await at.service.view(request.id, PersonId(arguments.person), origin())
+                await _print_view(view, request, at, terminal, is_json=arguments.json)
+            elif arguments.json:
+                terminal.tell(wording.card_data(request, at.naming))
+            else:
+                terminal.say(*wording.card(request, at.naming, await at.store.records.now()))
+
+    asyncio.run(shown())
+    return FINE
+
+
+def _approve(arguments: Namespace, terminal: Terminal) -> int:
+    return _decide(arguments, terminal, "approve")
+
+
+def _deny(arguments: Namespace, terminal: Terminal) -> int:
+    return _decide(arguments, terminal, "deny")
+
+
+def _decide(arguments: Namespace, terminal: Terminal, vote: Vote) -> int:
+    if not (arguments.yes or terminal.is_interactive):
+        raise WrongUsage(
+            f"`placet {vote}` asks before it decides, and there is no terminal to ask on. "
+            "Add --yes to decide without the question."
+        )
+    view = asyncio.run(_viewed(arguments, terminal))
+    # Asked outside the event loop: there Ctrl-C would only reach it after an answer.
+    if not arguments.yes and not terminal.confirms(f"{vote.capitalize()}?"):
+        terminal.complain("Nothing was decided.")
+        return FAILED
+    asyncio.run(_voted(arguments, terminal, vote, view))
+    return FINE
+
+
+async def _viewed(arguments: Namespace, terminal: Terminal) -> FullView:
+    async with deployment(terminal) as at:
+        request = await at.service.card_facts(RequestId(arguments.id))
+        if request.is_final:
+            raise _told_by_whom(lifecycle.already_final(request), request, at)
+        view = await at.service.view(request.id, PersonId(arguments.person), origin())
+        if not arguments.json:
+            await _print_view(view, request, at, terminal, is_json=False)
+        elif not arguments.yes:
+            now = await at.store.records.now()
+            terminal.complain(*wording.details(view, request, at.naming, now))
+        return view
+
+
+async def _voted(arguments: Namespace, terminal: Terminal, vote: Vote, view: FullView) -> None:
+    async with deployment(terminal) as at:
+        request = RequestId(arguments.id)
+        try:
+            after = await at.service.review(
+                request,
+                PersonId(arguments.person),
+                origin(),
+                vote,
+                reason=arguments.reason,
+                revision=view.revision,
+            )
+        except AlreadyFinal as refusal:
+            final = await at.service.card_facts(request)
+            raise _told_by_whom(refusal, final, at) from None
+        if arguments.json:
+            terminal.tell({**callback_data(after), "view": _view_data(view)})
+        else:
+            terminal.say(*_outcome(after, at))
+
+
+def _cancel(arguments: Namespace, terminal: Terminal) -> int:
+    async def cancelled() -> None:
+        async with deployment(terminal) as at:
+            request, person = RequestId(arguments.id), PersonId(arguments.person)
+            try:
+                after = await at.service.cancel_by_person(
+                    request, person, origin(), reason=arguments.reason
+                )
+            except AlreadyFinal as refusal:
+                final = await at.service.card_facts(request)
+                raise _told_by_whom(refusal, final, at) from None
+            if arguments.json:
+                terminal.tell(callback_data(after))
+            else:
+                terminal.say(*_outcome(after, at))
+
+    asyncio.run(cancelled())
+    return FINE
+
+
+async def _print_view(
+    view: FullView, request: ApprovalRequest, at: Deployment, terminal: Terminal, *, is_json: bool
+) -> None:
+    if is_json:
+        terminal.tell(_view_data(view))
+        return
+    now = await at.store.records.now()
+    terminal.say(*wording.details(view, request, at.naming, now))
+
+
+def _view_data(view: FullView) -> Json:
+    return view.model_dump(mode="json")
+
+
+def _outcome(request: ApprovalRequest, at: Deployment) -> list[str]:
+    if not request.is_final:
+        missing = request.policy.threshold - len(request.approvals)
+        return [
+            f"Your approval counts: {wording.votes(request)}. {missing} more "
+            + ("is needed." if missing == 1 else "are needed.")
+        ]
+    how = "is told now" if request.asked.callback_url else "sees it when it asks"
+    lines = [f"The request is {wording.state_of(request, at.naming)}. {request.service} {how}."]
+    if request.grant:
+        lines.append(f"Its grant may be used until {wording.clock(request.grant.expires_at)}.")
+    return lines
+
+
+def _told_by_whom(refusal: AlreadyFinal, request: ApprovalRequest, at: Deployment) -> AlreadyFinal:
+    """The refusal in words that name who was first."""
+    when = wording.clock(request.decision.at) if request.decision else ""
+    return AlreadyFinal(
+        f"The request is already {wording.state_of(request, at.naming)}, since {when}. "
+        "That cannot be changed.",
+        facts=refusal.facts,
+    )

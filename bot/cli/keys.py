@@ -1,0 +1,168 @@
+"""`key new SERVICE`: an API key shown once, its hash in services.yaml or printed to paste."""
+
+from __future__ import annotations
+
+import os
+import re
+from argparse import Namespace
+from pathlib import Path
+
+from approvals.errors import NotAllowed, Refusal
+from approvals.model import PersonId
+from approvals.policy.loader import SERVICES, Configuration, load_configuration
+from approvals.policy.services import Service
+from approvals.policy.yaml_source import parse_source
+from bot.api_keys import key_hash, new_api_key
+from bot.cli.checking import configuration_meant
+from bot.cli.command import FINE, Add, WrongUsage, add_actor, command
+from bot.cli.insertion import Entry, NoPlace, with_key
+from bot.settings import Settings
+from bot.terminal import Terminal
+
+_MOST_KEYS = 2
+
+
+class NoSuchService(Refusal):
+    """services.yaml does not know the service."""
+
+    code = "unknown_service"
+
+
+class TooManyKeys(Refusal):
+    """The service holds as many keys as rotation needs."""
+
+    code = "too_many_keys"
+
+
+def add_to(add: Add) -> None:
+    """The commands of this module."""
+    about = "API keys of services"
+    parser = add("key", help=about, description=about)
+    within = parser.add_subparsers(metavar="COMMAND", required=True).add_parser
+    new = command(within, "new", _new, "make an API key, show it once and keep its hash")
+    new.add_argument("service", metavar="SERVICE", help="a service of services.yaml")
+    add_actor(new, required=False)
+
+
+def _new(arguments: Namespace, terminal: Terminal) -> int:
+    settings = Settings.from_environment(terminal.environment)
+    directory = configuration_meant(settings, terminal).directory
+    configuration = load_configuration(directory)
+    _check_actor(configuration, arguments.person)
+    service = _service(configuration, arguments.service)
+    key_id = _next_key_id(configuration, service)
+    key = new_api_key(key_id)
+    entry = Entry(key_id, key_hash(key))
+    file = directory / SERVICES
+    problem = _store(file, service, entry)
+    if arguments.json:
+        told = {"key": key, "id": key_id, "service": service.id, "stored": problem is None}
+        terminal.tell({**told, "entry": entry.data()})
+    else:
+        terminal.say(key)
+        _explain(terminal, file, service, entry, problem)
+    return FINE
+
+
+def _check_actor(configuration: Configuration, person: str | None) -> None:
+    admins = configuration.people.admins()
+    if not admins:
+        return
+    if person is None:
+        raise WrongUsage("people.yaml has an admin, so say who you are: --as PERSON.")
+    if PersonId(person) not in admins:
+        raise NotAllowed("Only an admin may make API keys (people.yaml, roles).")
+
+
+def _service(configuration: Configuration, name: str) -> Service:
+    services = {str(service.id): service for service in configuration.services.all()}
+    if name not in services:
+        known = ", ".join(services) or "none yet"
+        raise NoSuchService(f"services.yaml has no service {name}. Known: {known}.")
+    service = services[name]
+    if len(service.keys) >= _MOST_KEYS:
+        held = " and ".join(key.id for key in service.keys)
+        raise TooManyKeys(
+            f"{name} already has two keys, {held}; two are enough to rotate. "
+            "Remove the one no longer used from services.yaml, then try again."
+        )
+    return service
+
+
+def _next_key_id(configuration: Configuration, service: Service) -> str:
+    """One above the highest number in use: a removed key's id still stands in the audit."""
+    stem = re.sub(r"[^a-z0-9]+", "-", service.id.lower()).strip("-")[:32] or "key"
+    form = re.compile(re.escape(stem) + r"-([0-9]{1,6})")
+    ids = [key.id for each in configuration.services.all() for key in each.keys]
+    numbers = [int(found[1]) for key in ids if (found := form.fullmatch(key))]
+    return f"{stem}-{max(numbers, default=0) + 1}"
+
+
+def _store(file: Path, service: Service, entry: Entry) -> str | None:
+    """Adds the entry to the file. Answers why not, where a person has to."""
+    try:
+        before = file.read_bytes()
+        after = with_key(before.decode("utf-8"), service.id, entry).encode()
+        if not _differs_by(entry, before, after, service):
+            return "its layout is unusual"
+        if not os.access(file, os.W_OK):
+            return "it is not writable"
+        _replace(file.resolve(), after)
+    except (NoPlace, UnicodeDecodeError):
+        return "its layout is unusual"
+    except OSError as error:
+        return f"it cannot be written ({error.strerror})"
+    return None
+
+
+def _differs_by(entry: Entry, before: bytes, after: bytes, service: Service) -> bool:
+    """Whether the one new key is all that has changed in what the file says."""
+    old, new = (parse_source(SERVICES, text) for text in (before, after))
+    place = ("services", service.id, "keys")
+    expected = [found for _, keys in old.find(*place) if isinstance(keys, list) for found in keys]
+    found = new.find(*place)
+    return (
+        not new.issues
+        and [keys for _, keys in found] == [[*expected, entry.data()]]
+        and _without_keys(old.data, service) == _without_keys(new.data, service)
+    )
+
+
+def _without_keys(data: object, service: Service) -> object:
+    if not isinstance(data, dict):
+        return data
+    entries = {name: dict(entry) for name, entry in data["services"].items()}
+    entries[service.id].pop("keys", None)
+    return {**data, "services": entries}
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """The whole file at once: a reader sees the old one or the new one."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    mode = file.stat().st_mode & 0o7777
+    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        draft.chmod(mode)
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _explain(
+    terminal: Terminal, file: Path, service: Service, entry: Entry, problem: str | None
+) -> None:
+    """On standard error, so that standard output is the key alone."""
+    if problem is None:
+        terminal.complain(f"Its hash is in {file} as {entry.id}.")
+    else:
+        where = f"services.{service.id}.keys"
+        terminal.complain(f"{file} was left as it is: {problem}. Add this to {where}:")
+        terminal.complain(f"  - {entry.text()}")
+    terminal.complain(
+        f"The key is shown this once: put it where {service.id} keeps its secrets. "
+        "A running Placet knows it after its next start."
+    )

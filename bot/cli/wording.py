@@ -1,0 +1,163 @@
+"""Requests in words for a terminal: who, what, how many, how long. Decides nothing.
+
+`card` holds what anybody at the terminal may see; `details` what only an entitled person may.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from pydantic import JsonValue
+
+from approvals.answer import Json, callback_data, public_decision
+from approvals.model import ApprovalRequest, PersonId, Requester
+from approvals.policy.people import People
+from approvals.privacy.full_view import FullView
+
+_LABEL = 12  # the width of the left column
+_CAUSES = {
+    "no_decision": "nobody decided in time",
+    "not_presented": "it reached no approver in time",
+    "undeliverable": "it could not be delivered to any approver",
+    "by_service": "by the service",
+    "by_requester": "by the requester",
+    "by_admin": "by an admin",
+    "subject_erased": "the subject was erased",
+    "denied_by_approver": "",
+}
+
+
+class Naming:
+    """People as others know them: the name of people.yaml, and the id that does not change."""
+
+    def __init__(self, people: People) -> None:
+        self._people = people
+
+    def person(self, person: PersonId) -> str:
+        """`Anna Ek (anna)`; the bare id of somebody no longer listed."""
+        known = self._people.person(person)
+        return f"{known.name} ({person})" if known else person
+
+    def requester(self, requester: Requester) -> str:
+        """`Jonas Berg (okta:00u1)`, or a machine with its owner."""
+        if requester.owner:
+            return f"{requester.id}, a machine of {self.person(requester.owner)}"
+        known = self._people.person(requester.person) if requester.person else None
+        return f"{known.name} ({requester.id})" if known else requester.id
+
+
+def card_data(request: ApprovalRequest, naming: Naming) -> Json:
+    """The facts of a card for machines."""
+    asked = request.asked
+    return {
+        **callback_data(request),
+        "title": asked.title,
+        "requester_name": naming.requester(asked.requester),
+        "record_count": asked.record_count,
+        "data_classes": list(asked.data_classes),
+    }
+
+
+def card(request: ApprovalRequest, naming: Naming, now: datetime) -> list[str]:
+    """The facts of a card: policy's words, who asks, counts, times and state."""
+    return [_head(request), *_who(request, naming), *_state(request, naming, now)]
+
+
+def details(view: FullView, request: ApprovalRequest, naming: Naming, now: datetime) -> list[str]:
+    """Everything an entitled person may see, masked."""
+    rows: list[str] = []
+    rows += _row("why", *view.justification.split("\n"))
+    rows += _row("named as", f"{view.given_name} (by the service)") if view.given_name else []
+    for label, value in (("subject", view.subject), ("ticket", view.ticket)):
+        rows += _row(label, value) if value else []
+    rows += _row("purpose", view.purpose) if view.purpose else []
+    rows += _row("fields", *(f"{field.name}: {field.value}" for field in view.fields))
+    if view.hidden_fields:
+        rows += _row("not shown", _count(view.hidden_fields, "more field"))
+    rows += _row("context", *(f"{name}: {_plain(value)}" for name, value in view.context.items()))
+    return [_head(request), *_who(request, naming), *rows, *_state(request, naming, now)]
+
+
+def state_of(request: ApprovalRequest, naming: Naming) -> str:
+    """How a request stands, in one sentence without its subject: `approved by Anna Ek (anna)`."""
+    decision, told = request.decision, public_decision(request)
+    if decision is None or told is None:
+        return "pending"
+    people = " and ".join(naming.person(who.person) for who in decision.by)
+    reason = str(told["reason"] or "")
+    reason = _CAUSES.get(reason, reason)
+    by = f" by {people}" if people else ""
+    if not by and decision.outcome in ("approved", "denied"):
+        by = f" by rule {decision.rule}"
+    return f"{decision.outcome}{by}" + (f" ({reason})" if reason else "")
+
+
+def votes(request: ApprovalRequest) -> str:
+    """`1/2`."""
+    return f"{len(request.approvals)}/{request.policy.threshold}"
+
+
+def time_left(until: datetime, now: datetime) -> str:
+    """`in 12m 03s`; two units at most."""
+    seconds = int((until - now) / timedelta(seconds=1))
+    if seconds <= 0:
+        return "now"
+    if seconds < 60:
+        return f"in {seconds}s"
+    for size, unit, small, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "m")):
+        if seconds >= size:
+            return f"in {seconds // size}{unit} {seconds % size // small:02d}{smaller}"
+    return f"in {seconds // 60}m {seconds % 60:02d}s"
+
+
+def clock(at: datetime) -> str:
+    """`2026-11-23 14:32:00 UTC`."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _head(request: ApprovalRequest) -> str:
+    return f"{request.asked.title}: {request.status}"
+
+
+def _who(request: ApprovalRequest, naming: Naming) -> Iterator[str]:
+    asked = request.asked
+    yield from _row("id", request.id)
+    yield from _row("asked by", f"{naming.requester(asked.requester)}, through {request.service}")
+    if asked.record_count is not None:
+        yield from _row("records", f"{asked.record_count:,}")
+    if asked.data_classes:
+        yield from _row("data", ", ".join(asked.data_classes))
+
+
+def _state(request: ApprovalRequest, naming: Naming, now: datetime) -> Iterator[str]:
+    policy = request.policy
+    yield from _row("rule", f"{policy.rule}: {policy.why}" if policy.why else policy.rule)
+    if policy.decision == "review":
+        given = [naming.person(review.person) for review in request.approvals]
+        of_whom = f" ({', '.join(given)})" if given else ""
+        yield from _row("approvals", f"{len(given)} of {policy.threshold}{of_whom}")
+    yield from _row("asked at", clock(request.created_at))
+    if request.decision:
+        yield from _row("outcome", f"{state_of(request, naming)}, {clock(request.decision.at)}")
+    else:
+        left = time_left(request.expires_at, now)
+        yield from _row("expires", f"{clock(request.expires_at)}, {left}")
+    if request.grant:
+        end = clock(request.grant.expires_at)
+        yield from _row("grant", f"{request.grant.status}, its time ends {end}")
+
+
+def _row(label: str, *lines: str) -> list[str]:
+    """The label before the first line; further ones are set below it, so none can pose as a row."""
+    labels = [label, *[""] * len(lines)]
+    return [f"  {name:{_LABEL}}{line}" for name, line in zip(labels, lines, strict=False)]
+
+
+def _plain(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,148 @@
+"""A sample service: asks Placet by HTTP, hears the outcome, and tells in plain words what it does.
+
+Stands outside, as every service does: it knows the API, its key and its callback secret alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import cycle
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from approvals.signing import callback_secret, callback_signature
+from bot.demo.cases import CASES, DEEDS, UNKNOWN_DEED, Case
+
+TOLERANCE_S = 300  # Standard Webhooks: an older signature may be a replay
+MOST_WAITING = 3  # the sample stops asking while so many of its requests wait
+_MARGIN = " " * 10  # the width of the time in front of a paragraph
+
+Data = dict[str, Any]  # JSON from outside, at the edge
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How the service reaches Placet, and how it knows Placet's word."""
+
+    base_url: str
+    api_key: str
+    callback_secret: str
+
+
+class SampleService:
+    """Asks every `pause_s` seconds until cancelled. `approve_with` words the command to decide."""
+
+    def __init__(
+        self,
+        access: Access,
+        tell: Callable[..., None],
+        approve_with: Callable[[str], str],
+        pause_s: float = 45.0,
+    ) -> None:
+        self._access = access
+        self._secret = callback_secret(access.callback_secret)
+        self._tell = tell
+        self._approve_with = approve_with
+        self._pause_s = pause_s
+        self._heard: set[str] = set()
+
+    async def run(self, listener: socket.socket) -> None:
+        """Receives callbacks on `listener` and asks, until cancelled."""
+        application = web.Application()
+        application.router.add_post("/placet", self._hear)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.2)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, listener).start()
+            await self._ask_now_and_then()
+        finally:
+            await runner.cleanup()
+
+    async def _ask_now_and_then(self) -> None:
+        headers = {"Authorization": f"Bearer {self._access.api_key}"}
+        async with aiohttp.ClientSession(
+            self._access.base_url, headers=headers, timeout=aiohttp.ClientTimeout(total=5)
+        ) as placet:
+            self._placet = placet
+            for case in cycle(CASES):
+                try:
+                    if len(await self._waiting()) < MOST_WAITING:
+                        await self._ask(case)
+                except (aiohttp.ClientError, TimeoutError):
+                    self._paragraph("crm could not reach Placet. It asks again later.")
+                await asyncio.sleep(self._pause_s)
+
+    async def _waiting(self) -> list[Data]:
+        async with self._placet.get("/v1/requests", params={"status": "pending"}) as reply:
+            items: list[Data] = (await reply.json())["items"] if reply.ok else []
+            return items
+
+    async def _ask(self, case: Case) -> None:
+        async with self._placet.post("/v1/requests", json=case.request) as reply:
+            answer: Data = await reply.json(content_type=None)
+        if reply.status != 201:
+            self._paragraph(f"crm could not ask: {answer.get('detail', reply.status)}")
+            return
+        needed = answer["approvals"]["needed"]
+        people = "one approval" if needed == 1 else f"{needed} approvals by different people"
+        self._paragraph(
+            f"crm asks for {case.who}: may it {DEEDS[answer['action']].asked}?",
+            f'Reason given: "{case.request["justification"]}"',
+            f"It needs {people} until {_clock(datetime.fromisoformat(answer['expires_at']))}:",
+            f"  {self._approve_with(answer['id'])}",
+        )
+
+    async def _hear(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        if not is_genuine(self._secret, request.headers, body, time.time()):
+            self._paragraph("crm got a message whose signature is wrong, and ignored it.")
+            return web.Response(status=401)
+        event = request.headers["webhook-id"]
+        if event not in self._heard:  # a callback may come twice; it counts once
+            self._heard.add(event)
+            message: Data = json.loads(body)
+            self._paragraph(*told(message["type"], message["data"]))
+        return web.Response(status=204)
+
+    def _paragraph(self, first: str, *more: str) -> None:
+        lines = (_MARGIN + line for line in more)
+        self._tell(f"{_clock(datetime.now(UTC))}  {first}", *lines, "")
+
+
+def is_genuine(secret: bytes, headers: Mapping[str, str], body: bytes, now: float) -> bool:
+    """Whether Placet signed these very bytes, just now (Standard Webhooks 1.0)."""
+    event, sent = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    if not (sent.isascii() and sent.isdigit()) or abs(now - int(sent)) > TOLERANCE_S:
+        return False
+    expected = callback_signature([secret], event, int(sent), body)
+    given = headers.get("webhook-signature", "").encode().split()
+    return any(hmac.compare_digest(expected.encode(), signature) for signature in given)
+
+
+def told(event: str, data: Data) -> list[str]:
+    """What the service was told, and what it then did or did not do."""
+    deed = DEEDS.get(data["action"], UNKNOWN_DEED)
+    if event.startswith("grant."):
+        return [f"crm was told: the permission to {deed.asked} has {event.split('.')[1]}."]
+    decision: Data = data["decision"]
+    by = " and ".join(who["person"] for who in decision["by"]) or "nobody"
+    heard = {
+        "approved": f"approved by {by}. So it {deed.done}.",
+        "denied": f"denied by {by}. So it {deed.undone}.",
+        "expired": f"expired, since nobody decided in time. So it {deed.undone}.",
+        "cancelled": f"cancelled ({decision['reason']}). So it {deed.undone}.",
+    }
+    return [f"crm was told: {heard[data['status']]}", f"The request was {data['id']}."]
+
+
+def _clock(at: datetime) -> str:
+    return f"{at.astimezone():%H:%M:%S}"

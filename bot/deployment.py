@@ -1,0 +1,196 @@
+"""A deployment as its data directory tells it: opening its store, and finding one that runs.
+
+Kept apart from the composition root, so that `placet pending` need not load the web half.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ConfigDict, SecretStr, ValidationError
+
+from approvals.errors import ConfigurationInvalid, PlacetError
+from approvals.model import Frozen
+from approvals.store.health import Demands, Durability
+from approvals.store.pipeline import connection_pool
+from approvals.store.store import Store, StoreSecrets
+from bot.secret_files import UnfitSecret, read_secret, strong
+from bot.settings import Fault, Settings
+
+RUNNING = "running.json"
+DEMO = "demo"  # the demo's own directory below DATA_DIR
+
+
+class Unreachable(PlacetError):
+    """What the command needs is not to be had."""
+
+    code = "unreachable"
+
+
+class NothingRuns(Unreachable):
+    """No store is named and no deployment runs here."""
+
+    code = "nothing_runs"
+
+
+class PortBusy(Unreachable):
+    """Nothing can listen at this address."""
+
+    code = "port_busy"
+
+
+class SeveralRun(PlacetError):
+    """Two deployments run here, and nobody said which is meant."""
+
+    code = "several_run"
+
+
+class Running(Frozen):
+    """What a running process tells the CLI. Holds the store's URL, so its file is ours alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    pid: int
+    redis_url: str
+    namespace: str
+    config_dir: Path
+    keys_dir: Path
+    durability: Durability = "local"
+    wait_replicas: int = 1
+    wait_ms: int = 200
+    is_demo: bool = False
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that the settings name, not yet checked. Raises `ConfigurationInvalid`."""
+    keys = settings.keys()
+    secrets = StoreSecrets(
+        audit=keys.audit.get_secret_value().encode(),
+        pseudonym=keys.pseudonym.get_secret_value().encode(),
+    )
+    demands = Demands(durability=settings.durability, replicas=settings.wait_replicas)
+    pool = connection_pool(store_url(settings))
+    return Store.over(pool, settings.namespace, secrets, demands, settings.wait_ms)
+
+
+def store_url(settings: Settings) -> str:
+    """The store's URL with its password. Raises `ConfigurationInvalid` where none is set."""
+    if settings.redis_url is None:
+        raise ConfigurationInvalid(["PLACET_REDIS_URL is not set. Name the store's URL."])
+    return settings.redis_url.get_secret_value()
+
+
+def store_notes(settings: Settings, *, is_embedded: bool) -> list[str]:
+    """What whoever starts a process must know of its store."""
+    notes = []
+    if is_embedded:
+        notes.append(
+            f"The embedded store in {settings.data_dir / 'store'} serves trials, development and "
+            "single-host pilots; set PLACET_REDIS_URL for more."
+        )
+    if settings.durability == "none":
+        notes.append(
+            "PLACET_DURABILITY is none: a crash may lose decisions. This is for trials only."
+        )
+    return notes
+
+
+@contextmanager
+def running_file(settings: Settings, *, is_demo: bool = False) -> Iterator[None]:
+    """`DATA_DIR/running.json` for the CLI, mode 0600, while this process runs."""
+    path = settings.data_dir / RUNNING
+    told = Running(
+        pid=os.getpid(),
+        redis_url=store_url(settings),
+        namespace=settings.namespace,
+        config_dir=settings.config_dir.resolve(),
+        keys_dir=(settings.data_dir / "keys").resolve(),
+        durability=settings.durability,
+        wait_replicas=settings.wait_replicas,
+        wait_ms=settings.wait_ms,
+        is_demo=is_demo,
+    )
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        json.dump(told.model_dump(mode="json"), file)
+    fresh.replace(path)
+    try:
+        yield
+    finally:
+        if _read(path) == told:  # another process on the same directory may have come after us
+            path.unlink(missing_ok=True)
+
+
+def found_running(data_dir: Path) -> Running | None:
+    """The deployment that runs in `data_dir` or in the demo's part of it, or None.
+
+    Raises `SeveralRun`. Starts nothing.
+    """
+    places = (data_dir / RUNNING, data_dir / DEMO / RUNNING)
+    live = [running for path in places if (running := _read(path)) and _is_alive(running.pid)]
+    if len(live) > 1:
+        raise SeveralRun(
+            f"Two deployments run in {data_dir}. Set PLACET_DATA_DIR to {data_dir / DEMO} for the "
+            "demo; for the other one stop the demo, or set PLACET_REDIS_URL and its keys."
+        )
+    return live[0] if live else None
+
+
+def reached(settings: Settings) -> Settings:
+    """`settings` of the deployment that the CLI is to work on.
+
+    Raises `NothingRuns`, `SeveralRun`, `ConfigurationInvalid`.
+    """
+    if settings.redis_url is not None:
+        return settings
+    running = found_running(settings.data_dir)
+    if running is None:
+        raise NothingRuns(
+            f"No running Placet was found in {settings.data_dir}. Start one with `placet demo` or "
+            "`placet serve`, or set PLACET_REDIS_URL or PLACET_DATA_DIR to the one you mean."
+        )
+    update: dict[str, object] = {
+        "redis_url": SecretStr(running.redis_url),
+        "namespace": running.namespace,
+        "config_dir": running.config_dir,
+        "durability": running.durability,
+        "wait_replicas": running.wait_replicas,
+        "wait_ms": running.wait_ms,
+    }
+    for field in ("audit_key", "pseudonym_key"):
+        if getattr(settings, field) is None:
+            update[field] = _key(running.keys_dir / field)
+    return settings.model_copy(update=update)
+
+
+def _key(path: Path) -> SecretStr | None:
+    if not path.exists():
+        return None  # then the settings tell which variable is missing
+    try:
+        return strong(read_secret(path))
+    except UnfitSecret as error:
+        raise ConfigurationInvalid([Fault(str(path), error.message, error.remedy)]) from None
+
+
+def _read(path: Path) -> Running | None:
+    try:
+        # Others may not have written it: they would name their own store, and show what they like.
+        return Running.model_validate_json(read_secret(path))
+    except (UnfitSecret, ValidationError):
+        return None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True

@@ -1,0 +1,148 @@
+"""Which deployment a command means: the one named, else the one that runs here, else none."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.deployment import RUNNING, running_file
+from bot.settings import Settings
+from tests.bot.cli.conftest import Office, Shell
+
+OURS = ("PLACET_REDIS_URL", "PLACET_NAMESPACE", "PLACET_AUDIT_KEY", "PLACET_PSEUDONYM_KEY")
+
+
+def a_dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def write_running(directory: Path, environment: dict[str, str], config: Path, pid: int) -> Path:
+    keys = directory / "keys"
+    keys.mkdir(parents=True, exist_ok=True)
+    for name in ("audit_key", "pseudonym_key"):
+        (keys / name).write_text(environment["PLACET_" + name.upper()])
+        (keys / name).chmod(0o600)
+    path = directory / RUNNING
+    told = {
+        "pid": pid,
+        "redis_url": environment["PLACET_REDIS_URL"],
+        "namespace": environment["PLACET_NAMESPACE"],
+        "config_dir": str(config),
+        "keys_dir": str(keys),
+    }
+    path.write_text(json.dumps(told))
+    path.chmod(0o600)
+    return path
+
+
+def outside(office: Office) -> Shell:
+    """A second terminal: nothing but the data directory is known there."""
+    environment = {k: v for k, v in office.shell.environment.items() if k not in OURS}
+    return Shell({k: v for k, v in environment.items() if k != "PLACET_CONFIG_DIR"})
+
+
+@pytest.mark.parametrize("where", ["data", "data/demo"])
+async def test_a_running_deployment_is_found_by_its_file(
+    office: Office, tmp_path: Path, where: str
+) -> None:
+    request = await office.ask()
+    environment = office.shell.environment
+    write_running(tmp_path / where, environment, tmp_path / "config", os.getpid())
+    shell = outside(office)
+    words = ("--as", "anna", "--reason", "Ticket checked", "--yes")
+    assert request in (await shell("pending")).out
+    assert (await shell("approve", request, *words)).code == 0
+
+
+async def test_two_that_run_are_told_apart_by_the_user(office: Office, tmp_path: Path) -> None:
+    for where in ("data", "data/demo"):
+        write_running(tmp_path / where, office.shell.environment, tmp_path / "config", os.getpid())
+    result = await outside(office)("pending")
+    assert result.code == 2
+    assert "PLACET_DATA_DIR" in result.err
+    chosen = await outside(office)("pending", PLACET_DATA_DIR=str(tmp_path / "data" / "demo"))
+    assert chosen.code == 0
+
+
+async def test_a_process_that_is_gone_is_ignored(office: Office, tmp_path: Path) -> None:
+    write_running(tmp_path / "data", office.shell.environment, tmp_path / "config", a_dead_pid())
+    result = await outside(office)("pending", "--json")
+    assert result.code == 3
+    assert result.data["error"] == "nothing_runs"
+    assert "placet demo" in result.err
+    assert "placet serve" in result.err
+
+
+@pytest.mark.parametrize("content", ["", "{}", "not json", '{"pid": "x"}'])
+async def test_a_file_that_says_nothing_is_ignored(
+    shell: Shell, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "data" / RUNNING
+    path.write_text(content)
+    path.chmod(0o600)
+    assert (await shell("pending")).code == 3
+
+
+async def test_a_file_that_others_can_read_or_write_is_ignored(
+    office: Office, tmp_path: Path
+) -> None:
+    path = write_running(
+        tmp_path / "data", office.shell.environment, tmp_path / "config", os.getpid()
+    )
+    path.chmod(0o666)
+    assert (await outside(office)("pending")).code == 3
+
+
+async def test_missing_keys_are_named_and_never_made(office: Office, tmp_path: Path) -> None:
+    write_running(tmp_path / "data", office.shell.environment, tmp_path / "config", os.getpid())
+    (tmp_path / "data" / "keys" / "audit_key").unlink()
+    result = await outside(office)("pending")
+    assert result.code == 1
+    assert "PLACET_AUDIT_KEY" in result.err
+    assert not (tmp_path / "data" / "keys" / "audit_key").exists()
+    (tmp_path / "data" / "keys" / "pseudonym_key").chmod(0o644)
+    assert "chmod 600" in (await outside(office)("pending")).err
+
+
+async def test_a_store_that_does_not_answer_is_exit_three(office: Office, tmp_path: Path) -> None:
+    result = await office.shell("pending", PLACET_REDIS_URL=f"unix://{tmp_path}/no.sock")
+    assert result.code == 3
+    assert result.out == ""
+    assert len(result.err.splitlines()) <= 2
+
+
+def test_the_running_file_is_ours_alone_and_goes_with_us(tmp_path: Path) -> None:
+    environment = {
+        "PLACET_DATA_DIR": str(tmp_path),
+        "PLACET_REDIS_URL": "redis://user:word@127.0.0.1:1/0",
+        "PLACET_DURABILITY": "none",
+    }
+    settings = Settings.from_environment(environment)
+    path = tmp_path / RUNNING
+    with running_file(settings):
+        assert path.stat().st_mode & 0o777 == 0o600
+        told = json.loads(path.read_text())
+        assert told["pid"] == os.getpid()
+        assert told["redis_url"] == "redis://user:word@127.0.0.1:1/0"
+        assert told["durability"] == "none"
+        assert {"namespace", "config_dir", "keys_dir"} <= told.keys()
+    assert not path.exists()
+
+
+def test_the_running_file_of_a_successor_is_left_alone(tmp_path: Path) -> None:
+    settings = Settings.from_environment(
+        {"PLACET_DATA_DIR": str(tmp_path), "PLACET_REDIS_URL": "redis://127.0.0.1:1"}
+    )
+    path = tmp_path / RUNNING
+    with running_file(settings):
+        told = json.loads(path.read_text())
+        path.write_text(json.dumps(told | {"pid": 1}))
+    assert path.exists()

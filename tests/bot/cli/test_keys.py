@@ -1,0 +1,171 @@
+"""`placet key new`: shown once, kept as a hash, and every other byte of the file as it was."""
+
+from __future__ import annotations
+
+import os
+import re
+import zlib
+from pathlib import Path
+
+import pytest
+
+from approvals.model import KeyId
+from approvals.policy.loader import load_configuration
+from bot.api_keys import key_hash, new_api_key
+from tests.bot.cli.conftest import Shell
+from tests.configurations import API_KEY, write_configuration
+
+HASH = key_hash(API_KEY["crm"])
+BLOCK = f"""\
+# Who may ask
+services:
+  crm:   # the customer system
+    keys:
+      - id: crm-1
+        hash: "{HASH}"   # made in spring
+      # the next one goes here
+    actions: ["*"]
+
+  other: {{actions: [report.read]}}
+"""
+FLOW = f'services: {{crm: {{keys: [{{id: crm-1, hash: "{HASH}"}}], actions: ["*"]}}}}\n'
+LAYOUTS = {
+    "block": BLOCK,
+    "windows": BLOCK.replace("\n", "\r\n"),
+    "flow": FLOW,
+    "flow with a last comma": FLOW.replace("}]", "}, ]"),
+    "items not indented": f"""\
+services:
+  crm:
+    actions: ["*"]
+    keys:
+    - {{id: crm-1, hash: "{HASH}"}}""",
+    "no keys yet": """\
+services:
+  crm:
+    # first the actions
+    actions: ["*"]
+    requesters: ["okta:*"]
+""",
+    "empty keys": 'services:\n  crm: {actions: ["*"], keys: []}\n',
+    "flow without keys": 'services:\n  "crm": {actions: ["*"]}\n',
+    "with a byte order mark": "\ufeff" + BLOCK,
+}
+
+
+@pytest.fixture
+def services(tmp_path: Path, shell: Shell) -> Path:
+    write_configuration(tmp_path / "config")
+    people = tmp_path / "config" / "people.yaml"
+    people.write_text(people.read_text().replace(", admin", ""))
+    return tmp_path / "config" / "services.yaml"
+
+
+def added(before: str, after: str) -> str:
+    """What was put in, and nothing else may have changed: the texts agree before and behind it."""
+    length = len(after) - len(before)
+    pairs = enumerate(zip(before, after, strict=False))
+    start = next((place for place, (old, new) in pairs if old != new), len(before))
+    assert before[start:] == after[start + length :]
+    return after[start : start + length]
+
+
+def test_a_key_carries_256_random_bits_and_their_checksum() -> None:
+    key = new_api_key("crm-1")
+    found = re.fullmatch(r"plc_crm-1_([0-9A-Za-z]{43})([0-9A-Za-z]{6})", key)
+    assert found is not None
+    digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    check = 0
+    for character in found[2]:
+        check = check * 62 + digits.index(character)
+    assert check == zlib.crc32(found[1].encode())
+    assert key != new_api_key("crm-1")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_hash_is_added_and_nothing_else_changes(
+    shell: Shell, services: Path, layout: str
+) -> None:
+    before = LAYOUTS[layout]
+    services.write_bytes(before.encode())
+    services.chmod(0o640)
+    result = shell.now("key", "new", "crm")
+    assert result.code == 0, result.err
+    key = result.out.strip()
+    after = services.read_bytes().decode()
+    assert key not in after
+    assert key_hash(key) in added(before, after)
+    assert services.stat().st_mode & 0o777 == 0o640
+    loaded = load_configuration(services.parent).services
+    key_id = key.split("_")[1]
+    found = loaded.key(KeyId(key_id))
+    assert found is not None
+    assert found[0].id == "crm"
+    assert found[1].hash == key_hash(key)
+    assert ("keys" not in before) == (key_id == "crm-1") or layout == "empty keys"
+    assert "shown this once" in result.err
+
+
+def test_a_third_key_is_refused(shell: Shell, services: Path) -> None:
+    assert shell.now("key", "new", "crm").code == 0
+    before = services.read_bytes()
+    result = shell.now("key", "new", "crm", "--json")
+    assert (result.code, result.data["error"]) == (1, "too_many_keys")
+    assert "crm-1 and crm-2" in result.err
+    assert services.read_bytes() == before
+
+
+def test_the_number_of_a_removed_key_is_not_used_again(shell: Shell, services: Path) -> None:
+    services.write_text(BLOCK.replace("crm-1", "crm-7"))
+    assert shell.now("key", "new", "crm", "--json").data["id"] == "crm-8"
+
+
+def test_an_unknown_service_is_refused_with_the_known_ones(shell: Shell, services: Path) -> None:
+    result = shell.now("key", "new", "crn")
+    assert result.code == 1
+    assert "Known: crm, billing." in result.err
+
+
+def test_a_file_that_cannot_be_written_gets_its_entry_printed(shell: Shell, services: Path) -> None:
+    # The name of the draft is taken, so no new file can be put in the old one's place.
+    (services.parent / f".services.yaml.{os.getpid()}").mkdir()
+    before = services.read_bytes()
+    result = shell.now("key", "new", "crm")
+    assert result.code == 0
+    assert services.read_bytes() == before
+    key = result.out.strip()
+    assert f'- {{id: crm-2, hash: "{key_hash(key)}"}}' in result.err
+    assert "services.crm.keys" in result.err
+
+
+def test_a_layout_that_hides_its_place_gets_its_entry_printed(shell: Shell, services: Path) -> None:
+    # YAML ends a line at U+2028 too: the next newline stands behind the wrong line.
+    text = BLOCK.replace("   # made in spring\n      # the next one goes here\n", "\u2028")
+    services.write_text(text)
+    result = shell.now("key", "new", "crm", "--json")
+    assert result.data["stored"] is False
+    assert result.data["entry"] == {"id": "crm-2", "hash": key_hash(result.data["key"])}
+    assert services.read_text() == text
+
+
+def test_once_there_is_an_admin_only_an_admin_makes_keys(shell: Shell, tmp_path: Path) -> None:
+    write_configuration(tmp_path / "config")
+    nobody = shell.now("key", "new", "crm")
+    assert (nobody.code, "--as" in nobody.err) == (2, True)
+    anna = shell.now("key", "new", "crm", "--as", "anna")
+    assert (anna.code, "Only an admin" in anna.err) == (1, True)
+    ben = shell.now("key", "new", "crm", "--as", "ben", "--json")
+    assert ben.code == 0
+    assert ben.data["stored"] is True
+
+
+def test_files_with_faults_are_told_and_left(shell: Shell, services: Path) -> None:
+    services.write_text("services: {crm: {actions: []}}\n")
+    result = shell.now("key", "new", "crm")
+    assert result.code == 1
+    assert "services.yaml:1:" in result.err
+
+
+def test_a_service_whose_name_is_no_key_id_gets_a_fitting_one(shell: Shell, services: Path) -> None:
+    services.write_text("services:\n  My_CRM.eu:\n    actions: ['*']\n")
+    assert shell.now("key", "new", "My_CRM.eu").out.startswith("plc_my-crm-eu-1_")
