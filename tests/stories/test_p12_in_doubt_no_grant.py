@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from approvals.errors import (
+    AlreadyFinal,
     ConfigurationInvalid,
     DeniedByPolicy,
     StoreRefused,
@@ -145,11 +147,12 @@ class Patient:
 
 
 @pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RealServer]:
-    server = start_real_server(tmp_path_factory.mktemp("p12"))
-    yield server  # type: ignore[misc]  # a generator fixture
-    server.process.kill()
-    server.process.wait()
+def own_server() -> Iterator[RealServer]:
+    with tempfile.TemporaryDirectory(prefix="placet-p12-") as folder:
+        server = start_real_server(Path(folder))
+        yield server
+        server.process.kill()
+        server.process.wait()
 
 
 @pytest.fixture
@@ -323,8 +326,8 @@ async def test_an_approval_and_the_deadline_at_once_give_one_of_both(placet: Pla
     async def approves() -> str:
         try:
             return (await placet.service.review(request.id, ANNA, CLI, "approve")).status
-        except Exception as refusal:
-            return str(getattr(refusal, "facts", {}).get("status"))
+        except AlreadyFinal as refusal:
+            return str(refusal.facts["status"])
 
     await asyncio.gather(approves(), time_works(placet))
     await passes(placet, request, timedelta(0))

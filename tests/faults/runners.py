@@ -1,0 +1,96 @@
+"""One process of a deployment, to be killed: `python -m tests.faults.runners web|worker|stalled`.
+
+Joins the same parts as the composition root. First line on stdout: the port, or `ready`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from approvals.destinations import Destinations
+from approvals.store.pipeline import connection_pool
+from approvals.store.store import Store
+from bot.bootstrap import Parts, Surroundings, listen, opened, run_web, run_worker, stop_signal
+from bot.callbacks import CallbackSender
+from bot.deployment import store_url
+from bot.egress import Egress, Reply
+from bot.settings import Settings
+from bot.telemetry import configure_logging
+from bot.worker import Worker
+
+LEASE = "FAULTS_LEASE_S"  # a dead worker's leases must run out within a test
+
+
+def say(line: object) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+async def web(parts: Parts) -> None:
+    listener = listen("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    await run_web(parts, listener, stop_signal(), lambda: say(port))
+
+
+async def worker(parts: Parts) -> None:
+    stop = stop_signal()
+    say("ready")
+    await run_worker(parts, stop)
+
+
+class Stalled(Egress):
+    """Stands still between the claim and the first byte, and says for which event."""
+
+    async def post(
+        self,
+        service: str,
+        destinations: Destinations,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+    ) -> Reply:
+        say(headers["webhook-id"])
+        while True:
+            await asyncio.Event().wait()
+
+
+async def stalled(parts: Parts) -> None:
+    """A worker that claims callbacks and never sends one."""
+    store = parts.store
+    sender = CallbackSender(
+        store.outbox, store.callbacks, Stalled(), lambda: parts.receivers, parts.metrics
+    )
+    pool = connection_pool(store_url(parts.settings))
+    say("ready")
+    await Worker(store, parts.service, sender, pool, parts.metrics).run()
+
+
+def with_lease(store: Store, lease: timedelta) -> Store:
+    """The same store; what is claimed from it is free again after `lease`."""
+    return replace(
+        store,
+        deadlines=replace(store.deadlines, own_lease=lease),
+        callbacks=replace(store.callbacks, own_lease=lease),
+    )
+
+
+async def main(role: str) -> None:
+    settings = Settings.from_environment(os.environ)
+    configure_logging(settings.log_level, ())
+    surroundings = Surroundings(os.environ, is_demo=True)
+    run = {"web": web, "worker": worker, "stalled": stalled}[role]
+    async with opened(settings, surroundings) as parts:
+        if lease := os.environ.get(LEASE):
+            store = with_lease(parts.store, timedelta(seconds=float(lease)))
+            await run(replace(parts, store=store))
+        else:
+            await run(parts)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
