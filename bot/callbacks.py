@@ -31,11 +31,11 @@ _WAITS_S = (0, 2, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 18000, 36000, 
 SCHEDULE = tuple(timedelta(seconds=wait) for wait in _WAITS_S)
 JITTER = 0.2
 AT_ONCE_PER_SERVICE = 2
-WAITING_PER_SERVICE = 16
+WAITING_PER_SERVICE = 100
 WAIT_IN_LINE_S = 2.0  # with the attempt's own 10 s shorter than the queue's lease
 SLOW = timedelta(milliseconds=500)
 DEFER_BY = timedelta(milliseconds=100)
-DEFERRED_APART = timedelta(milliseconds=20)
+CLOSEST, FARTHEST = timedelta(milliseconds=2), timedelta(milliseconds=20)  # of those put off
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class Line:
         self._places = asyncio.Semaphore(AT_ONCE_PER_SERVICE)
         self._waiting = 0
         self._is_slow = False
+        self._apart = FARTHEST
         self._last_put_off: datetime | None = None
 
     async def enter(self) -> bool:
@@ -94,11 +95,13 @@ class Line:
         """Remembers whether the receiver keeps up."""
         took = timedelta(milliseconds=attempt.milliseconds)
         self._is_slow = attempt.status is None or took > SLOW
+        pace = FARTHEST if self._is_slow else took / AT_ONCE_PER_SERVICE
+        self._apart = min(max(pace, CLOSEST), FARTHEST)
 
     def later(self, now: datetime) -> datetime:
-        """When a callback put off comes up again: evenly spread, so a backlog costs little."""
+        """When a callback put off comes up again: spread at the receiver's own pace."""
         earliest = now + DEFER_BY
-        self._last_put_off = max(self._last_put_off or earliest, earliest) + DEFERRED_APART
+        self._last_put_off = max(self._last_put_off or earliest, earliest) + self._apart
         return self._last_put_off
 
 

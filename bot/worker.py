@@ -147,7 +147,7 @@ class Worker:
 
         self._loops = (
             QueueLoop(store.deadlines, self._on_deadline, at_once=400),
-            QueueLoop(store.callbacks, deliver, at_once=256),
+            QueueLoop(store.callbacks, deliver, at_once=512),
         )
         self._wake = Subscription(
             wake_pool, store.keys.wake_channel, heard=self._heard, gap=self._wake_all

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from approvals.store.keys import Queue
 from approvals.store.scripts import Claimed, Scripts
 
-# Longer than the longest outside call of the queue, so that no second worker starts the same work.
-LEASES = {"deadlines": timedelta(seconds=10), "callbacks": timedelta(seconds=15)}
+# Callbacks: longer than the longest outside call, so that no second worker starts the same work.
+# Deadlines call nobody; a dead worker's expiries are to be visible within 5 s.
+LEASES = {"deadlines": timedelta(seconds=4), "callbacks": timedelta(seconds=15)}
 MOST = 200
 
 

@@ -65,7 +65,9 @@ class Records:
         """Begins to read the store's time. Callers that come together share one read."""
         if self._clock_read is None or self._clock_read.done():
             self._clock_read = asyncio.create_task(self._scripts.load(self._keys.system))
-        return asyncio.shield(self._clock_read)
+        clock = asyncio.shield(self._clock_read)
+        clock.add_done_callback(_mark_as_seen)
+        return clock
 
     async def load(self, request: RequestId) -> Stored | None:
         """One request and the time, or None."""
@@ -224,6 +226,12 @@ def used_key(value: str) -> tuple[RequestId, str]:
 def matches(request: ApprovalRequest, status: Status | None, action: str | None) -> bool:
     """Whether a listed request passes the filters."""
     return status in (None, request.status) and action in (None, request.asked.action)
+
+
+def _mark_as_seen(clock: asyncio.Future[Loaded]) -> None:
+    # Who began to read may have failed before it came to wait; its own error is what counts.
+    if not clock.cancelled():
+        clock.exception()
 
 
 def _ids(reply: object) -> list[RequestId]:
