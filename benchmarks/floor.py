@@ -1,0 +1,46 @@
+"""A store that keeps nothing: what POST costs without one. All else stays as it is.
+
+Replaced are the scripts and the plain reads alone; the record, its JSON, digest and MAC are made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from approvals.store.pipeline import Argument, Pipeline, Reply, connection_pool
+from approvals.store.records import Records
+from approvals.store.scripts import Answer, Commit, Loaded, Scripts
+from approvals.store.store import Store
+from approvals.store.times import from_millis, millis
+from bot.deployment import store_url
+from bot.settings import Settings
+
+
+class NothingRead(Pipeline):
+    """Finds nothing, at once."""
+
+    async def run(self, *_command: Argument) -> Reply:
+        """No reply."""
+        return None
+
+
+class NothingKept(Scripts):
+    """Commits at once, by this host's time."""
+
+    async def commit(self, commit: Commit) -> Answer:
+        """As if it had been applied."""
+        return Answer("OK", "1", commit.now)
+
+    async def load(self, record: str) -> Loaded:  # noqa: ARG002 - the shape of what it replaces
+        """No record, and the time."""
+        now = from_millis(millis(datetime.now(UTC)))
+        return Loaded(version=0, entries=0, body=b"", now=now, behind=timedelta(0))
+
+
+def without_store(store: Store, settings: Settings) -> Store:
+    """`store` with records that are kept nowhere."""
+    audit_key = settings.keys().audit.get_secret_value().encode()
+    reads = NothingRead(connection_pool(store_url(settings)))  # the pool is never used
+    scripts = NothingKept(reads, store.keys)
+    return replace(store, records=Records(reads, scripts, store.keys, audit_key, store.marks))

@@ -1,0 +1,42 @@
+"""The aims of the design beside what was reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import ge, lt
+
+from benchmarks.expiring import Sizes
+from benchmarks.figures import Json
+
+
+def goals(results: Json, sizes: Sizes) -> list[Json]:
+    """Every aim; `is_met` is null where it was not measured."""
+    spread = [("expiry", f"spread_{each}_pending") for each in (sizes.few, sizes.many)]
+    p99 = ("lateness", "p99_ms")
+    told = ("decision_to_callback", "one_at_a_time", "p99_ms")
+    bytes_each = ("memory", "bytes_per_pending_request")
+    return [
+        _goal("POST at 64 connections, to its floor", ">=", 0.6, _at(results, *_RATIO)),
+        _goal("decision to callback, p99 ms", "<", 20, _at(results, *told)),
+        *(_goal(f"{each[1]}, p99 ms late", "<", 20, _at(results, *each, *p99)) for each in spread),
+        _goal(f"{sizes.at_once} at once, p99 ms late", "<", 3000, _at(results, *_AT_ONCE, *p99)),
+        _goal("bytes per pending request", "<", 3072, _at(results, *bytes_each)),
+    ]
+
+
+_RATIO = ("post", "results", "64", "ratio")
+_AT_ONCE = ("expiry", "at_once")
+_MET: dict[str, Callable[[float, float], bool]] = {">=": ge, "<": lt}
+
+
+def _goal(what: str, sign: str, aim: float, reached: float | None) -> Json:
+    is_met = None if reached is None else _MET[sign](reached, aim)
+    return {"what": what, "aim": f"{sign} {aim}", "reached": reached, "is_met": is_met}
+
+
+def _at(results: Json, *path: str) -> float | None:
+    """The number at `path`."""
+    found: object = results
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, int | float) else None
