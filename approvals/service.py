@@ -9,7 +9,7 @@ import asyncio
 import os
 import random
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,7 +42,7 @@ from approvals.model import (
 from approvals.policy.analysis import Inquiry, deny_rule_in_force
 from approvals.policy.loader import Configuration
 from approvals.privacy.full_view import FullView, full_view
-from approvals.store.records import Lease, Stored, matches, used_key
+from approvals.store.records import Lease, Leased, Stored, matches, used_key
 from approvals.store.scripts import Answer
 from approvals.store.store import Store
 
@@ -227,6 +227,26 @@ class ApprovalService:
             await self._store.deadlines.finish(lease.member, lease.end, due)
             return None
 
+    async def on_deadlines(self, leases: Sequence[Lease]) -> list[ApprovalRequest]:
+        """As `on_deadline` for many at once, in two round trips; answers those that changed.
+
+        Who is not due, or lost a race, is worked off singly.
+        """
+        waiting = {lease.member: lease for lease in leases}
+        due: list[Leased] = []
+        for stored in await self._store.records.load_all(list(waiting)):
+            change = lifecycle.on_deadline(stored.request, stored.now)
+            if change:
+                due.append((stored, change, waiting[stored.request.id]))
+        answers = await self._store.records.commit_all(due, secrets.token_hex(8))
+        changed = []
+        for (_, change, lease), answer in zip(due, answers, strict=True):
+            if isinstance(answer, Answer) and answer.code == "OK":
+                changed.append(change.request)
+                del waiting[lease.member]
+        others = [await self.on_deadline(lease) for lease in waiting.values()]
+        return changed + [request for request in others if request]
+
     async def reset_clock(self, person: PersonId, origin: Origin) -> timedelta:
         """An admin lets the store's time follow its clock again; answers how far it was behind."""
         with self._noting_refusals(person, "reset clock", None, origin):
@@ -288,8 +308,7 @@ class ApprovalService:
         return stored
 
     async def _load_all(self, ids: list[RequestId]) -> list[ApprovalRequest]:
-        loaded = await asyncio.gather(*(self._store.records.load(request) for request in ids))
-        return [stored.request for stored in loaded if stored]
+        return [stored.request for stored in await self._store.records.load_all(ids)]
 
     async def _repeated(self, used: tuple[RequestId, str], body_mark: str) -> Opened:
         request, first_body = used

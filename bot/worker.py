@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,7 +27,9 @@ from bot.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 
-Handle = Callable[[str, str, datetime], Awaitable[None]]
+TOGETHER = 100  # deadlines worked off in one go, while the next ones are on their way
+
+Handle = Callable[[Sequence[str], str, datetime], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,24 @@ PACE = Pace()
 class QueueLoop:
     """Works off one due queue: claims what is due, handles it, sleeps until the next.
 
-    `handle` gets member, lease end and the claim's time, and gives the lease back itself. At most
-    `at_once` members are in hand.
+    `handle` gets up to `together` members, their lease end and the claim's time, and gives the
+    leases back itself. At most `at_once` calls of it are in hand.
     """
 
-    def __init__(self, queue: DueQueue, handle: Handle, at_once: int, pace: Pace = PACE) -> None:
+    def __init__(
+        self,
+        queue: DueQueue,
+        handle: Handle,
+        at_once: int,
+        pace: Pace = PACE,
+        *,
+        together: int = 1,
+    ) -> None:
         self._queue = queue
         self._handle = handle
         self._at_once = at_once
         self._pace = pace
+        self._together = together
         self._in_hand: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
 
@@ -84,23 +95,24 @@ class QueueLoop:
             return
         self._woken.clear()
         try:
-            claimed = await self._queue.claim(min(free, MOST))
+            claimed = await self._queue.claim(min(free * self._together, MOST))
         except PlacetError as error:
             _log.warning("claim failed", extra={"queue": self.name, "code": error.code})
             await asyncio.sleep(self._pace.after_failure.total_seconds())
             return
-        for member in claimed.members:
-            self._begin(member, claimed.lease_end, claimed.now)
+        for start in range(0, len(claimed.members), self._together):
+            members = claimed.members[start : start + self._together]
+            self._begin(members, claimed.lease_end, claimed.now)
         await self._sleep(claimed.wait)
 
-    def _begin(self, member: str, lease_end: str, now: datetime) -> None:
-        task = asyncio.create_task(self._handled(member, lease_end, now))
+    def _begin(self, members: Sequence[str], lease_end: str, now: datetime) -> None:
+        task = asyncio.create_task(self._handled(members, lease_end, now))
         self._in_hand.add(task)
         task.add_done_callback(self._in_hand.discard)
 
-    async def _handled(self, member: str, lease_end: str, now: datetime) -> None:
+    async def _handled(self, members: Sequence[str], lease_end: str, now: datetime) -> None:
         try:
-            await self._handle(member, lease_end, now)
+            await self._handle(members, lease_end, now)
         except PlacetError as error:
             # The lease runs out and the member comes back: nothing is lost by giving up here.
             _log.warning("work failed", extra={"queue": self.name, "code": error.code})
@@ -142,11 +154,12 @@ class Worker:
         self._service = service
         self._metrics = metrics
 
-        async def deliver(member: str, lease_end: str, now: datetime) -> None:
-            await sender.deliver(EventId(member), lease_end, now)
+        async def deliver(members: Sequence[str], lease_end: str, now: datetime) -> None:
+            for member in members:
+                await sender.deliver(EventId(member), lease_end, now)
 
         self._loops = (
-            QueueLoop(store.deadlines, self._on_deadline, at_once=400),
+            QueueLoop(store.deadlines, self._on_deadlines, at_once=3, together=TOGETHER),
             QueueLoop(store.callbacks, deliver, at_once=512),
         )
         self._wake = Subscription(
@@ -185,11 +198,12 @@ class Worker:
             for request in await self._service.sweep():
                 _log.warning("swept", extra={"request": request})
 
-    async def _on_deadline(self, member: str, lease_end: str, _now: datetime) -> None:
-        changed = await self._service.on_deadline(Lease(RequestId(member), lease_end))
-        if changed and changed.status == "expired" and changed.decision:
-            lateness = changed.decision.at - changed.expires_at
-            self._metrics.expired(lateness.total_seconds())
+    async def _on_deadlines(self, members: Sequence[str], lease_end: str, _now: datetime) -> None:
+        leases = [Lease(RequestId(member), lease_end) for member in members]
+        for changed in await self._service.on_deadlines(leases):
+            if changed.status == "expired" and changed.decision:
+                lateness = changed.decision.at - changed.expires_at
+                self._metrics.expired(lateness.total_seconds())
 
     def _heard(self, queue: str) -> None:
         for loop in self._loops:

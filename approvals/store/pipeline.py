@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from hiredis import pack_command
 from redis.asyncio import BlockingConnectionPool, Connection
@@ -29,7 +30,8 @@ from approvals.errors import NotConfirmed, StoreFull, StoreUnavailable
 
 Argument = str | bytes | int
 Reply = object
-_Waiting = tuple[bytes, asyncio.Future[Reply]]  # a packed command, and where its reply goes
+# Packed commands of one caller, and where their replies go.
+_Waiting = tuple[list[bytes], asyncio.Future[list[Reply]]]
 
 MAX_QUEUED = 4096  # about a second of work at the rates measured; beyond it, callers get 503
 MAX_BATCH = 256
@@ -81,15 +83,27 @@ class Pipeline:
         Raises `StoreUnavailable` (busy, unreachable, or the outcome is unknown), `StoreFull`,
         `NotConfirmed`, or redis' own `ResponseError` for a command that is wrong in itself.
         """
+        (reply,) = await self.run_all([command])
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    async def run_all(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
+        """The replies to several commands, in order; a refused one's reply is the error itself.
+
+        Raises as `run` does where none of the replies is known.
+        """
+        if not commands:
+            return []
         if len(self._queue) >= MAX_QUEUED:
             raise StoreUnavailable("The store is busy. Try again in a second.")
         # Packed here, so that what cannot be packed hurts its own caller and no batch.
-        packed = _packed(command)
-        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._queue.append((packed, reply))
+        packed = [_packed(command) for command in commands]
+        replies: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
+        self._queue.append((packed, replies))
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
-        return await reply
+        return await replies
 
     async def close(self) -> None:
         """Waits for what is in flight, then closes the connections."""
@@ -99,16 +113,24 @@ class Pipeline:
 
     async def _flush(self) -> None:
         while self._queue:
-            size = min(MAX_BATCH, len(self._queue))
-            batch = [self._queue.popleft() for _ in range(size)]
-            # Who has stopped waiting has not been answered, so the command need not run.
-            live = [(packed, reply) for packed, reply in batch if not reply.done()]
+            live = self._next_batch()
             try:
-                answers = await self._send([packed for packed, _ in live])
+                answers = await self._send([packed for group, _ in live for packed in group])
             except (RedisError, OSError, TimeoutError) as error:
                 _fail_all(live, error)
             else:
                 _answer_all(live, answers)
+
+    def _next_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        size = 0
+        while self._queue and size < MAX_BATCH:
+            commands, replies = self._queue.popleft()
+            # Who has stopped waiting has not been answered, so the commands need not run.
+            if not replies.done():
+                batch.append((commands, replies))
+                size += len(commands)
+        return batch
 
     async def _send(self, commands: list[bytes]) -> list[Reply]:
         if self._confirmation:
@@ -169,15 +191,16 @@ def _fail_all(batch: list[_Waiting], error: BaseException) -> None:
 
 
 def _answer_all(batch: list[_Waiting], answers: list[Reply]) -> None:
-    for (_, reply), answer in zip(batch, answers, strict=True):
-        if reply.done():
-            continue
-        if isinstance(answer, OutOfMemoryError):
-            reply.set_exception(StoreFull("The store has no memory left for new requests."))
-        elif isinstance(answer, ResponseError) and _is_about_the_server(answer):
-            text = f"The store cannot write at present ({type(answer).__name__})."
-            reply.set_exception(StoreUnavailable(text))
-        elif isinstance(answer, BaseException):
-            reply.set_exception(answer)
-        else:
-            reply.set_result(answer)
+    rest = iter(answers)
+    for commands, replies in batch:
+        told = [_told(answer) for answer in islice(rest, len(commands))]
+        if not replies.done():
+            replies.set_result(told)
+
+
+def _told(answer: Reply) -> Reply:
+    if isinstance(answer, OutOfMemoryError):
+        return StoreFull("The store has no memory left for new requests.")
+    if isinstance(answer, ResponseError) and _is_about_the_server(answer):
+        return StoreUnavailable(f"The store cannot write at present ({type(answer).__name__}).")
+    return answer

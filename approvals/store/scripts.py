@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
 from typing import Literal, cast
 
+from pydantic_core import to_json
 from redis.exceptions import NoScriptError
 
 from approvals.store.keys import Keys, Queue
 from approvals.store.pipeline import Argument, Pipeline
 from approvals.store.times import from_millis, millis
 
+Call = tuple[Sequence[str], Sequence[Argument]]  # KEYS and ARGV
 Code = Literal["OK", "DUP", "EXISTS", "RACE", "STALE", "BEHIND", "LATE", "INVALID"]
 Write = tuple[str, ...]  # a verb of commit.lua; keys are named, not numbered
 NO_KEY = ("publish",)
@@ -90,13 +91,28 @@ class Script:
 
     async def run(self, keys: Sequence[str], arguments: Sequence[Argument]) -> list[bytes]:
         """The script's answer."""
-        command = ("EVALSHA", self._sha, len(keys), *keys, *arguments)
-        try:
-            reply = await self._pipeline.run(*command)
-        except NoScriptError:  # nothing ran: a new or failed-over server has no scripts yet
+        (answer,) = await self.run_all([(keys, arguments)])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def run_all(self, calls: Sequence[Call]) -> list[list[bytes] | Exception]:
+        """The answers to several calls sent together; a failed one's answer is its error."""
+        answers = await self._send(calls)
+        missed = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if missed:  # these did not run: a new or failed-over server has no scripts yet
             await self._pipeline.run("SCRIPT", "LOAD", self._source)
-            reply = await self._pipeline.run(*command)
-        return cast("list[bytes]", reply)
+            again = await self._send([calls[i] for i in missed])
+            for i, answer in zip(missed, again, strict=True):
+                answers[i] = answer
+        return answers
+
+    async def _send(self, calls: Sequence[Call]) -> list[list[bytes] | Exception]:
+        commands = [
+            ("EVALSHA", self._sha, len(keys), *keys, *arguments) for keys, arguments in calls
+        ]
+        replies = await self._pipeline.run_all(commands)
+        return cast("list[list[bytes] | Exception]", replies)
 
 
 class Scripts:
@@ -112,6 +128,30 @@ class Scripts:
 
     async def commit(self, commit: Commit) -> Answer:
         """Applies a Change, all or none."""
+        return _answer(await self._commit.run(*self._call(commit)))
+
+    async def commit_all(self, commits: Sequence[Commit]) -> list[Answer | Exception]:
+        """Applies Changes of different records in one round trip, each all or none."""
+        answers = await self._commit.run_all([self._call(commit) for commit in commits])
+        return [a if isinstance(a, Exception) else _answer(a) for a in answers]
+
+    async def load(self, record: str) -> Loaded:
+        """One record and the time a decision on it may use, in one round trip."""
+        (loaded,) = await self.load_all([record])
+        return loaded
+
+    async def load_all(self, records: Sequence[str]) -> list[Loaded]:
+        """Several records, at least one, and the time a decision on them may use."""
+        keys = (self._keys.clock, *records)
+        now, behind, *fields = await self._load.run(keys, (self._confirm,))
+        at, late = from_millis(now), timedelta(milliseconds=int(behind))
+        threes = zip(*[iter(fields)] * 3, strict=True)
+        return [
+            Loaded(int(version or 0), int(entries), body, at, late)
+            for version, entries, body in threes
+        ]
+
+    def _call(self, commit: Commit) -> Call:
         keys = _KeyList(self._keys, commit.record)
         idempotency = commit.idempotency
         head = {
@@ -125,22 +165,7 @@ class Scripts:
             "result": commit.result,
             "writes": [keys.numbered(write) for write in commit.writes],
         }
-        arguments: list[Argument] = [json.dumps(head), commit.body, commit.frozen]
-        arguments += commit.entries
-        code, value, at = await self._commit.run(keys.names, arguments)
-        return Answer(cast("Code", code.decode()), value.decode(), from_millis(at))
-
-    async def load(self, record: str) -> Loaded:
-        """One record and the time a decision on it may use, in one round trip."""
-        keys = (record, self._keys.clock)
-        version, entries, body, now, behind = await self._load.run(keys, (self._confirm,))
-        return Loaded(
-            version=int(version or 0),
-            entries=int(entries),
-            body=body,
-            now=from_millis(now),
-            behind=timedelta(milliseconds=int(behind)),
-        )
+        return keys.names, [to_json(head), commit.body, commit.frozen, *commit.entries]
 
     async def claim_due(self, queue: Queue, most: int, lease: timedelta) -> Claimed:
         """Leases up to `most` due members for `lease`."""
@@ -164,6 +189,11 @@ class Scripts:
         next_at = str(millis(next_try)) if next_try else ""
         (held,) = await self._finish.run(keys, (member, lease_end, next_at))
         return held == b"1"
+
+
+def _answer(reply: list[bytes]) -> Answer:
+    code, value, at = reply
+    return Answer(cast("Code", code.decode()), value.decode(), from_millis(at))
 
 
 class _KeyList:

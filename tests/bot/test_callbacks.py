@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -333,7 +333,8 @@ async def test_two_workers_with_the_same_callback_in_hand_record_it_once(
 
 
 def queue_loop(post: Postman) -> QueueLoop:
-    async def deliver(member: str, lease_end: str, now: datetime) -> None:
+    async def deliver(members: Sequence[str], lease_end: str, now: datetime) -> None:
+        (member,) = members
         await post.sender.deliver(EventId(member), lease_end, now)
 
     # Nobody listens for wake-ups here.

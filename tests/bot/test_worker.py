@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -83,7 +83,8 @@ class Hands:
     cancelled: list[str] = field(default_factory=list)
     has_begun: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def handle(self, member: str, lease_end: str, now: datetime) -> None:
+    async def handle(self, members: Sequence[str], lease_end: str, now: datetime) -> None:
+        (member,) = members
         self.begun.append(member)
         self.has_begun.set()
         try:
@@ -193,8 +194,8 @@ async def test_no_more_is_in_hand_than_allowed() -> None:
 async def test_one_members_fault_stops_nothing_else(fault: Exception) -> None:
     done = asyncio.Event()
 
-    async def handle(member: str, lease_end: str, now: datetime) -> None:
-        if member == "bad":
+    async def handle(members: Sequence[str], lease_end: str, now: datetime) -> None:
+        if members[0] == "bad":
             raise fault
         done.set()
 

@@ -1,13 +1,19 @@
--- Reads one record, then the time that a decision on it may use.
--- KEYS[1] record   KEYS[2] clock:seen
+-- Reads records, then the time that a decision on them may use.
+-- KEYS[1] clock:seen   KEYS[2..] records
 -- ARGV[1] '1': also write the time seen, so that a WAIT after it proves what was read
--- Answers {version, entries, body, now, behind} as strings; version '' when there is no record.
-local record = redis.call('HMGET', KEYS[1], 'version', 'entries', 'body')
-local time = clock(KEYS[2])
-if ARGV[1] == '1' then
-  redis.call('HDEL', KEYS[1], 'nothing')
-  redis.call('SET', KEYS[2], whole(time.now))
+-- Answers {now, behind, then version, entries, body of each} as strings; version '' for no record.
+local answer = { '', '' }
+for i = 2, #KEYS do
+  local record = redis.call('HMGET', KEYS[i], 'version', 'entries', 'body')
+  answer[#answer + 1] = record[1] or ''
+  answer[#answer + 1] = record[2] or '0'
+  answer[#answer + 1] = record[3] or ''
 end
-return {
-  record[1] or '', record[2] or '0', record[3] or '', whole(time.now), whole(math.max(0, time.behind)),
-}
+local time = clock(KEYS[1])
+if ARGV[1] == '1' then
+  redis.call('HDEL', KEYS[2], 'nothing')
+  redis.call('SET', KEYS[1], whole(time.now))
+end
+answer[1] = whole(time.now)
+answer[2] = whole(math.max(0, time.behind))
+return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -280,9 +280,9 @@ class Watched(Pipeline):
 
     unknown = 0
 
-    async def run(self, *command: Argument) -> Reply:
+    async def run_all(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
         try:
-            return await super().run(*command)
+            return await super().run_all(commands)
         except StoreUnavailable:
             self.unknown += 1
             raise
