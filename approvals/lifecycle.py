@@ -133,11 +133,18 @@ def cancel_by_person(request: ApprovalRequest, cancelling: Cancelling, now: date
 def on_deadline(request: ApprovalRequest, now: datetime) -> Change | None:
     """What time itself does: expiry, then the grant's end. None when nothing is due."""
     due = next_deadline(request)
-    if due is None or now < due:
+    if due is None or (now < due and not _is_from_the_future(request, now)):
         return None
     if request.grant:
         return _end_grant(request, request.grant)
     return _expire(request, now)
+
+
+def _is_from_the_future(request: ApprovalRequest, now: datetime) -> bool:
+    # Made while the store's clock ran ahead, and then it was set back: the window it was given
+    # would stand open for as long as the clock was wrong.
+    began = request.decision.at if request.decision else request.created_at
+    return began > now
 
 
 def next_deadline(request: ApprovalRequest) -> datetime | None:

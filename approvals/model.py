@@ -33,6 +33,12 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Kept(Frozen):
+    """Base of what is stored. What a newer version wrote beside it is kept, not refused."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
 class Person(Frozen):
     """A person as people.yaml has them today. `groups` are those they are a member of now."""
 
@@ -58,7 +64,7 @@ class Origin(Frozen):
     host: str | None = None
 
 
-class Requester(Frozen):
+class Requester(Kept):
     """Who will act: a person of people.yaml, or a machine with an owner; one of the two is set."""
 
     id: str
@@ -72,7 +78,7 @@ class Requester(Frozen):
         return self.person or self.owner
 
 
-class MatchedPolicy(Frozen):
+class MatchedPolicy(Kept):
     """What policy said when the request opened. Frozen: a reload cannot move the goalposts."""
 
     version: str
@@ -86,7 +92,7 @@ class MatchedPolicy(Frozen):
     notify: tuple[str, ...] = ()
 
 
-class Asked(Frozen):
+class Asked(Kept):
     """The part of a request that never changes: what the service said, as far as it is kept.
 
     `params` holds only top-level keys that the action's catalogue entry declares and does not hide;
@@ -109,7 +115,7 @@ class Asked(Frozen):
     callback_url: str | None = None
 
 
-class View(Frozen):
+class View(Kept):
     """That a person opened the full details of one revision."""
 
     person: PersonId
@@ -118,7 +124,7 @@ class View(Frozen):
     at: datetime
 
 
-class Review(Frozen):
+class Review(Kept):
     """One person's vote."""
 
     person: PersonId
@@ -129,14 +135,14 @@ class Review(Frozen):
     reason: str | None = None
 
 
-class DecidedBy(Frozen):
+class DecidedBy(Kept):
     """A counted approver, or the denier."""
 
     person: PersonId
     via: Via
 
 
-class Decision(Frozen):
+class Decision(Kept):
     """The outcome of a request; `by` is empty when policy, time or the service ended it.
 
     `note` is what a person said when cancelling; it stays in the record.
@@ -150,7 +156,7 @@ class Decision(Frozen):
     note: str | None = None
 
 
-class Grant(Frozen):
+class Grant(Kept):
     """The permission that follows an approval. Its clock starts with the approval."""
 
     id: GrantId
@@ -159,7 +165,7 @@ class Grant(Frozen):
     uses_left: int
 
 
-class ApprovalRequest(Frozen):
+class ApprovalRequest(Kept):
     """A request and all that happened to it. `revision` counts changes of what approvers see."""
 
     id: RequestId

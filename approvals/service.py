@@ -48,7 +48,6 @@ from approvals.store.store import Store
 
 MOST_TRIES = 20
 SWEEP_AFTER = timedelta(seconds=5)
-EVERY = 0  # no limit
 PAGE_SCAN = 1000  # records read for one page at most; a page may hold fewer than asked
 _BEHIND = "The store's clock stands behind the time it has seen; nothing is opened or approved."
 
@@ -255,17 +254,17 @@ class ApprovalService:
         behind = (await self._store.records.read_clock()).behind
         milliseconds = behind // timedelta(milliseconds=1)
         event = ClockReset(person=person, origin=origin, behind_ms=milliseconds)
-        waiting = await self._load_all(await self._store.records.pending(EVERY))
-        deadlines = ((request.id, request.expires_at) for request in waiting)
-        await self._store.system.reset_clock(event, deadlines)
+        await self._store.system.reset_clock(event)
         return behind
 
     async def sweep(self, limit: int = 200) -> tuple[RequestId, ...]:
         """Expires what is overdue although the queue should have; answers what it found."""
-        overdue = await self._store.records.overdue(SWEEP_AFTER, limit)
-        for request in overdue:
-            await self._let_time_pass(request)
-        return tuple(overdue)
+        swept = []
+        for request in await self._store.records.overdue(SWEEP_AFTER, limit):
+            with suppress(NotFound, StoreUnavailable):  # one bad record must not hide the others
+                await self._let_time_pass(request)
+                swept.append(request)
+        return tuple(swept)
 
     async def _change(
         self,

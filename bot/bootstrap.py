@@ -59,7 +59,7 @@ class Parts:
 async def store_at_hand(settings: Settings) -> AsyncIterator[Settings]:
     """`settings` with a store's URL and every key: the embedded one is started where none is given.
 
-    Raises `StoreRefused`, `ConfigurationInvalid`.
+    Raises `StoreRefused`, also when the embedded one ends unasked, and `ConfigurationInvalid`.
     """
     if settings.redis_url is not None:
         settings.keys()
@@ -68,7 +68,13 @@ async def store_at_hand(settings: Settings) -> AsyncIterator[Settings]:
     keyed = make_missing_keys(settings.data_dir / "keys", settings)
     embedded = await EmbeddedStore.start(settings.data_dir / "store")
     try:
-        yield keyed.model_copy(update={"redis_url": SecretStr(embedded.url)})
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(embedded.watch())
+            yield keyed.model_copy(update={"redis_url": SecretStr(embedded.url)})
+            watching.cancel()
+    except BaseExceptionGroup as failed:
+        # Without its store a process would only pretend to serve. What ends it stands alone.
+        raise failed.exceptions[0] from None
     finally:
         await embedded.stop()
 

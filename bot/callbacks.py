@@ -36,6 +36,7 @@ WAIT_IN_LINE_S = 2.0  # with the attempt's own 10 s shorter than the queue's lea
 SLOW = timedelta(milliseconds=500)
 DEFER_BY = timedelta(milliseconds=100)
 CLOSEST, FARTHEST = timedelta(milliseconds=2), timedelta(milliseconds=20)  # of those put off
+LONGEST_LINE = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,10 @@ class Line:
     def later(self, now: datetime) -> datetime:
         """When a callback put off comes up again: spread at the receiver's own pace."""
         earliest = now + DEFER_BY
-        self._last_put_off = max(self._last_put_off or earliest, earliest) + self._apart
+        last = self._last_put_off or earliest
+        if last > now + LONGEST_LINE:  # made by a clock that has been put right since
+            last = earliest
+        self._last_put_off = max(last, earliest) + self._apart
         return self._last_put_off
 
 

@@ -36,6 +36,8 @@ if sys.platform != "win32":  # there `server_binary` refuses in plain words befo
 _SETTINGS = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 _LONGEST_SOCKET = 100  # bytes; macOS takes 103, Linux 107
 _PAUSE = 0.005
+_WATCH = 0.5
+SERVER_LOCK = "server.lock"
 _ONCE = Retry(NoBackoff(), 0)
 _ELSEWHERE = "set PLACET_DATA_DIR to another directory"
 
@@ -95,8 +97,20 @@ class EmbeddedStore:
             with self._owner:
                 await self._end_server()
 
+    async def watch(self) -> None:
+        """Ends only by `StoreRefused`, when the server has ended without being asked to."""
+        lock = _Lock(self.directory / SERVER_LOCK)
+        # The server holds it as long as it lives, adopted or our own; nothing tells us when.
+        while not lock.take():  # noqa: ASYNC110 - as above
+            await asyncio.sleep(_WATCH)
+        lock.close()
+        raise StoreRefused(
+            f"the embedded store has ended unexpectedly; see {self.log}, and start Placet again: "
+            "what it acknowledged is kept"
+        )
+
     async def _adopt_or_launch(self, binary: Path) -> None:
-        with _Lock(self.directory / "server.lock") as lock:
+        with _Lock(self.directory / SERVER_LOCK) as lock:
             for _ in _tries(self._patience):
                 if lock.take():
                     return await self._launch(binary, lock)
@@ -166,7 +180,7 @@ class EmbeddedStore:
         )
 
     async def _end_server(self) -> None:
-        with _Lock(self.directory / "server.lock") as lock:
+        with _Lock(self.directory / SERVER_LOCK) as lock:
             if self._process is not None:
                 self._process.terminate()
             elif await self._is_still_ours():

@@ -96,8 +96,9 @@ class QueueLoop:
         self._woken.clear()
         try:
             claimed = await self._queue.claim(min(free * self._together, MOST))
-        except PlacetError as error:
-            _log.warning("claim failed", extra={"queue": self.name, "code": error.code})
+        except Exception as error:  # noqa: BLE001 - what one claim meets must not end the worker
+            code = error.code if isinstance(error, PlacetError) else type(error).__name__
+            _log.warning("claim failed", extra={"queue": self.name, "code": code})
             await asyncio.sleep(self._pace.after_failure.total_seconds())
             return
         for start in range(0, len(claimed.members), self._together):

@@ -6,17 +6,20 @@ an unfit store takes no new request and no approval; reading, denying and expiry
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal, cast
 
-from redis.exceptions import ResponseError
-
 from approvals.errors import StoreFailure, StoreFull, StoreRefused, StoreUnavailable
-from approvals.store.pipeline import Pipeline
+from approvals.store.keys import Keys
+from approvals.store.pipeline import CommandRefused, Pipeline
 
 Durability = Literal["local", "replica", "none"]
 LEAST_VERSION = (7, 0)
 FULL_AT = 0.85
+BEHIND_AFTER = timedelta(seconds=5)  # as in commit.lua
+MOST_AHEAD_MS = 10**14
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +33,77 @@ class Demands:
 class Health:
     """The store's last known condition. Nothing is assumed well before the first check."""
 
-    def __init__(self, pipeline: Pipeline, demands: Demands | None = None) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        keys: Keys,
+        fingerprints: Mapping[str, str],
+        demands: Demands | None = None,
+    ) -> None:
         self._pipeline = pipeline
+        self._keys = keys
+        self._fingerprints = fingerprints
         self._demands = demands or Demands()
         self.faults: tuple[str, ...] = ("The store has not been checked yet.",)
         self.is_full = False
+        self.behind = timedelta(0)
 
     async def check(self) -> tuple[str, ...]:
         """Looks at the server and remembers what is wrong: setting, value and remedy of each."""
-        try:
-            info = _parsed(cast("bytes", await self._pipeline.run("INFO")))
-            fsync = await self._setting("appendfsync")
-        except (StoreFailure, ResponseError) as error:
-            self.faults = (f"The store cannot be checked: {_told(error)}",)
-            return self.faults
-        self.is_full = _is_full(info)
-        self.faults = tuple(_faults(info, fsync, self._demands))
+        unfit = await self._unfit()
+        self.faults = (*unfit, *_slow_clock(self.behind))
         return self.faults
 
     async def require(self) -> None:
-        """Checks, and raises `StoreRefused` with every fault."""
-        if faults := await self.check():
-            raise StoreRefused("\n".join(faults))
+        """Checks, and raises `StoreRefused` with every fault but the clock's.
+
+        A clock that is behind must not keep a process down: an admin resets it on a running one.
+        """
+        await self.check()
+        if unfit := [f for f in self.faults if f not in _slow_clock(self.behind)]:
+            raise StoreRefused("\n".join(unfit))
+
+    async def _unfit(self) -> list[str]:
+        try:
+            info = _parsed(cast("bytes", await self._pipeline.run("INFO")))
+            fsync = await self._setting("appendfsync")
+            self.is_full = _is_full(info)
+            self.behind = await self._behind()
+            # A server unfit to write to is told as that, and not as one that refused a write.
+            return _faults(info, fsync, self._demands) or await self._foreign_keys()
+        except StoreFailure as error:
+            return [f"The store cannot be checked: {error.detail}"]
+
+    async def _behind(self) -> timedelta:
+        time, seen = await self._pipeline.run_all([("TIME",), ("GET", self._keys.clock)])
+        if isinstance(time, Exception) or isinstance(seen, Exception):
+            raise StoreUnavailable("its time cannot be read")
+        seconds, micros = cast("list[bytes]", time)
+        millis = int(seconds) * 1000 + int(micros) // 1000
+        text = cast("bytes | None", seen) or b"0"
+        ahead = int(text) - millis if text.isdigit() else 0
+        return timedelta(milliseconds=max(0, min(ahead, MOST_AHEAD_MS)))
+
+    async def _foreign_keys(self) -> list[str]:
+        """Where this process holds other keys than those the deployment was begun with.
+
+        With another pseudonym key one idempotency key would open two requests; with another audit
+        key entries would not verify.
+        """
+        names = list(self._fingerprints)
+        first = await self._pipeline.run("HMGET", self._keys.fingerprints, *names)
+        known = cast("list[bytes | None]", first)
+        if None in known:
+            for name, mark in self._fingerprints.items():
+                await self._pipeline.run("HSETNX", self._keys.fingerprints, name, mark)
+            again = await self._pipeline.run("HMGET", self._keys.fingerprints, *names)
+            known = cast("list[bytes | None]", again)
+        return [
+            f"{name} is not the key that this deployment began with; give every process the same, "
+            "or another PLACET_NAMESPACE."
+            for name, mark in zip(names, known, strict=True)
+            if mark is None or mark.decode() != self._fingerprints[name]
+        ]
 
     def check_opening(self) -> None:
         """Raises where no new request may be taken."""
@@ -67,9 +119,17 @@ class Health:
     async def _setting(self, name: str) -> str | None:
         try:
             reply = cast("list[bytes]", await self._pipeline.run("CONFIG", "GET", name))
-        except ResponseError:  # managed Redis and narrow ACLs keep CONFIG to themselves
+        except CommandRefused:  # managed Redis and narrow ACLs keep CONFIG to themselves
             return None
         return reply[1].decode() if len(reply) > 1 else None
+
+
+def _slow_clock(behind: timedelta) -> list[str]:
+    if behind <= BEHIND_AFTER:
+        return []
+    seconds = f"{behind.total_seconds():.0f} s"
+    told = f"the store's clock is {seconds} behind the time it has seen, so nothing is approved; "
+    return [told + "put the clock right, then run `placet clock reset`."]
 
 
 def _parsed(info: bytes) -> dict[str, str]:
@@ -136,7 +196,3 @@ def _append_only(info: dict[str, str]) -> list[str]:
     if info.get("aof_last_write_status", "ok") != "ok":
         return ["the last write to the append-only file failed; look at the disk of the store."]
     return []
-
-
-def _told(error: Exception) -> str:
-    return error.detail if isinstance(error, StoreFailure) else type(error).__name__

@@ -1,6 +1,6 @@
 """Every Redis key name, and nothing else. One hash tag, so that a commit's keys share a slot.
 
-Permanent (no TTL): request, system, callback, idem, the lists, the queues, log, clock:seen.
+Permanent (no TTL): request, system, keys, callback, idem, the lists, the queues, log, clock:seen.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Keys:
         self._tag = "{placet:" + namespace + "}:"
         self.log = self._tag + "log"
         self.clock = self._tag + "clock:seen"
+        self.fingerprints = self._tag + "keys"
         self.system = self._tag + "system"
         self.pending = self._tag + "pending"
         self.dead_callbacks = self._tag + "dead_callbacks"

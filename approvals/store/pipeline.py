@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -81,7 +82,7 @@ class Pipeline:
         """The reply to one command.
 
         Raises `StoreUnavailable` (busy, unreachable, or the outcome is unknown), `StoreFull`,
-        `NotConfirmed`, or redis' own `ResponseError` for a command that is wrong in itself.
+        `NotConfirmed`, `CommandRefused`.
         """
         (reply,) = await self.run_all([command])
         if isinstance(reply, Exception):
@@ -169,6 +170,10 @@ def _is_about_the_server(error: ResponseError) -> bool:
     return isinstance(error, _SERVER_STATES) or str(error).startswith(_SERVER_CODES)
 
 
+class CommandRefused(StoreUnavailable):
+    """The store answered one command with an error: a narrow ACL, or a key of another type."""
+
+
 class _Unconfirmed(RedisError):
     pass
 
@@ -201,6 +206,10 @@ def _answer_all(batch: list[_Waiting], answers: list[Reply]) -> None:
 def _told(answer: Reply) -> Reply:
     if isinstance(answer, OutOfMemoryError):
         return StoreFull("The store has no memory left for new requests.")
-    if isinstance(answer, ResponseError) and _is_about_the_server(answer):
+    if isinstance(answer, NoScriptError) or not isinstance(answer, ResponseError):
+        return answer
+    if _is_about_the_server(answer):
         return StoreUnavailable(f"The store cannot write at present ({type(answer).__name__}).")
-    return answer
+    # The first word of a reply is its code; the rest may quote what was sent.
+    code = str(answer).split(" ", 1)[0]
+    return CommandRefused(f"The store refused a command ({code[:20]}).")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import cast
+
+from pydantic import ValidationError
 
 from approvals.change import Change
 from approvals.errors import StoreUnavailable
@@ -19,6 +22,8 @@ from approvals.store.outbox import freeze, writes_of_new
 from approvals.store.pipeline import Pipeline
 from approvals.store.scripts import Answer, Commit, Loaded, Scripts
 from approvals.store.times import millis
+
+_log = logging.getLogger(__name__)
 
 Writes = list[tuple[str | None, ...]]
 # After an unknown outcome the same operation is asked again: it counts once.
@@ -43,6 +48,10 @@ class Lease:
 
     member: RequestId
     end: str
+
+
+class UnreadableRecord(StoreUnavailable):
+    """What is stored is no request, or was made by a version too new: nothing is decided on it."""
 
 
 Leased = tuple[Stored, Change, Lease]
@@ -78,12 +87,12 @@ class Records:
         return _stored(await self._scripts.load(self._keys.request(request)))
 
     async def load_all(self, requests: Sequence[RequestId]) -> list[Stored]:
-        """Those of several requests that exist, in order, each read once."""
+        """Those of several requests that exist and can be read, in order."""
         found: list[Stored | None] = []
         for start in range(0, len(requests), LOADED_AT_ONCE):
             page = requests[start : start + LOADED_AT_ONCE]
             keys = [self._keys.request(request) for request in page]
-            found += map(_stored, await self._scripts.load_all(keys))
+            found += map(_readable, page, await self._scripts.load_all(keys))
         return [stored for stored in found if stored]
 
     async def idempotent(self, service: ServiceId, mark: str) -> tuple[RequestId, str] | None:
@@ -240,8 +249,19 @@ class Records:
 def _stored(loaded: Loaded) -> Stored | None:
     if not loaded.version:
         return None
-    record = ApprovalRequest.model_validate_json(loaded.body)
+    try:
+        record = ApprovalRequest.model_validate_json(loaded.body)
+    except ValidationError:
+        raise UnreadableRecord("A record of the store cannot be read by this version.") from None
     return Stored(record, loaded.version, loaded.entries, loaded.now)
+
+
+def _readable(request: RequestId, loaded: Loaded) -> Stored | None:
+    try:
+        return _stored(loaded)
+    except UnreadableRecord:
+        _log.error("record cannot be read", extra={"request": request})
+        return None
 
 
 def used_key(value: str) -> tuple[RequestId, str]:

@@ -177,7 +177,7 @@ class Scripts:
             now=from_millis(now),
             wait=timedelta(milliseconds=int(wait)) if wait else None,
             lease_end=lease_end.decode(),
-            members=tuple(member.decode() for member in members),
+            members=tuple(member.decode(errors="replace") for member in members),
         )
 
     async def finish_due(

@@ -7,7 +7,7 @@ from typing import Self
 
 from redis.asyncio import BlockingConnectionPool
 
-from approvals.signing import Marks
+from approvals.signing import Marks, keyed_hash
 from approvals.store.due import DueQueue
 from approvals.store.health import Demands, Health
 from approvals.store.keys import Keys
@@ -58,6 +58,10 @@ class Store:
         confirmation = Confirmation(demands.replicas, confirm_within_ms)
         pipeline = Pipeline(pool, confirmation if is_replicated else None)
         scripts = Scripts(pipeline, keys, confirm_reads=is_replicated)
+        fingerprints = {
+            "PLACET_AUDIT_KEY": keyed_hash(secrets.audit, "fingerprint", namespace),
+            "PLACET_PSEUDONYM_KEY": keyed_hash(secrets.pseudonym, "fingerprint", namespace),
+        }
         return cls(
             keys=keys,
             marks=marks,
@@ -68,7 +72,7 @@ class Store:
             log=Log(pipeline, keys),
             system=SystemRecord(scripts, keys, secrets.audit),
             # Without confirmation: a check must be able to name what keeps a WAIT short.
-            health=Health(Pipeline(pool), demands),
+            health=Health(Pipeline(pool), keys, fingerprints, demands),
             pipeline=pipeline,
         )
 

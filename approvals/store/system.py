@@ -10,28 +10,21 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
 from time import monotonic
 
 from approvals.errors import StoreFailure, StoreUnavailable
 from approvals.events import ClockReset, Event, RightRefused, RightsRefusedMore
-from approvals.model import RequestId
 from approvals.store.keys import QUEUES, Keys
 from approvals.store.log import EntryPlace, seal_entry
 from approvals.store.scripts import Commit, Scripts
-from approvals.store.times import millis
 
 RECORD = "system"
 ENTRIES_PER_COMMIT = 50
 MOST_QUEUED = 5000
 MOST_TRIES = 20
-SCHEDULED_PER_COMMIT = 500
 WRITTEN_PER_MINUTE = 10  # refusals of one actor; more are counted, so that nobody floods the log
-
-Deadline = tuple[RequestId, datetime]
 
 _log = logging.getLogger(__name__)
 
@@ -74,18 +67,15 @@ class SystemRecord:
         if minute.refusals <= WRITTEN_PER_MINUTE:
             self.note(refusal)
 
-    async def reset_clock(self, event: ClockReset, pending: Iterable[Deadline]) -> None:
-        """Sets the time seen back to the server's clock, and everything waiting to that time.
+    async def reset_clock(self, event: ClockReset) -> None:
+        """Sets the time seen back to the server's clock, and makes everything waiting due at once.
 
         For a clock that once ran ahead and was put right: until then the store's time stands.
         """
         writes: list[tuple[str | None, ...]] = [("reset_clock", self._keys.clock)]
         writes += [("release", queue) for queue in QUEUES]
+        writes += [("publish", self._keys.wake_channel, queue) for queue in QUEUES]
         await self._commit(_new_op(), [event], tuple(writes))
-        waiting = iter(pending)
-        while page := tuple(islice(waiting, SCHEDULED_PER_COMMIT)):
-            again = (("schedule", "deadlines", request, str(millis(at))) for request, at in page)
-            await self._commit(_new_op(), [], tuple(again))
 
     async def close(self) -> None:
         """Writes what is queued and counted."""

@@ -495,3 +495,13 @@ async def test_a_platform_without_a_wheel_is_told_of_the_url(home: Path) -> None
     out, _ = await process.communicate()
     assert out.startswith(b"refused this platform has no embedded store")
     assert b"set PLACET_REDIS_URL" in out
+
+
+async def test_a_server_that_ends_unasked_is_noticed(tmp_path: Path) -> None:
+    store = await EmbeddedStore.start(tmp_path)
+    watching = asyncio.create_task(store.watch())
+    os.kill(store.pid, signal.SIGKILL)
+
+    with pytest.raises(StoreRefused, match="ended unexpectedly"):
+        await watching
+    await store.stop()

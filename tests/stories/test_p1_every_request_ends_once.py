@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
 
-from approvals.errors import AlreadyFinal, PlacetError, Refusal
+from approvals.errors import AlreadyFinal, PlacetError, Refusal, StoreUnavailable
 from approvals.model import ApprovalRequest, PersonId
 from tests.conftest import ANNA, BEN, CLI, CRM, Placet
 from tests.stories.telling import asks, history, looks_and_votes, passes, time_works, told
@@ -92,3 +93,29 @@ async def test_the_sweep_finds_an_expiry_that_the_queue_has_lost(placet: Placet)
     assert await placet.service.sweep() == (request.id,)
     assert (await placet.service.card_facts(request.id)).status == "expired"
     assert await placet.service.sweep() == ()
+
+
+async def test_a_record_that_cannot_be_read_hides_no_other(placet: Placet) -> None:
+    broken = await asks(placet, expires_in=1)
+    sound = await asks(placet)
+    async with placet.engine.client() as client:
+        await client.hset(placet.store.keys.request(broken.id), "body", "{}")
+        await client.delete(placet.store.keys.queue("deadlines").due)
+    await passes(placet, sound, timedelta(seconds=6))
+
+    assert [request.id for request in await placet.service.pending()] == [sound.id]
+    assert await placet.service.sweep() == (sound.id,)
+    with pytest.raises(StoreUnavailable):
+        await placet.service.card_facts(broken.id)
+
+
+async def test_what_a_newer_version_wrote_into_a_record_is_kept(placet: Placet) -> None:
+    request = await asks(placet)
+    key = placet.store.keys.request(request.id)
+    async with placet.engine.client() as client:
+        body = json.loads(await client.hget(key, "body") or b"")
+        await client.hset(key, "body", json.dumps(body | {"of_tomorrow": [1, 2]}))
+
+        await looks_and_votes(placet, ANNA, request.id)
+
+        assert json.loads(await client.hget(key, "body") or b"")["of_tomorrow"] == [1, 2]

@@ -122,3 +122,23 @@ async def test_an_admin_lets_time_follow_the_clock_again(placet: Placet) -> None
     approved = await placet.service.review(request.id, ANNA, CLI, "approve")
     assert approved.status == "approved"
     assert (await placet.store.deadlines.claim()).members == ()
+
+
+async def test_windows_opened_by_a_clock_that_ran_ahead_close_when_it_is_put_right(
+    placet: Placet,
+) -> None:
+    # The clock itself runs ahead (and is not behind anything), so approvals are given.
+    made_ahead = await asks(placet)
+    approved = await looks_and_votes(placet, ANNA, made_ahead.id)
+    assert approved.grant is not None
+    before = approved.created_at - timedelta(days=1)
+
+    pending = made_ahead.model_copy(update={"status": "pending", "decision": None, "grant": None})
+    expired = lifecycle.on_deadline(pending, before)
+    ended = lifecycle.on_deadline(approved, before)
+
+    assert expired is not None
+    assert expired.request.status == "expired"
+    assert ended is not None
+    assert ended.request.grant is not None
+    assert ended.request.grant.status == "ended"

@@ -35,11 +35,14 @@ local function finish(i, member, lease_end, next)
   return true
 end
 
--- Makes every leased member due at once; who holds a lease finds it gone.
+-- Makes every member due at `at`, leased or waiting: each time was made by a clock gone wrong.
+-- Who handles a member computes from its record, and puts it where it belongs.
 local function release(i, at)
-  for _, member in ipairs(redis.call('ZRANGE', KEYS[i + 1], 0, -1)) do
-    redis.call('ZREM', KEYS[i + 1], member)
-    redis.call('ZADD', KEYS[i], at, member)
+  for _, place in ipairs({ i + 2, i + 1, i }) do
+    for _, member in ipairs(redis.call('ZRANGE', KEYS[place], 0, -1)) do
+      redis.call('ZREM', KEYS[place], member)
+      redis.call('ZADD', KEYS[i], at, member)
+    end
   end
 end
 
@@ -49,7 +52,8 @@ local function clock(key)
   local time = redis.call('TIME')
   local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
   local millis = math.floor(micros / 1000)
-  local seen = tonumber(redis.call('GET', key) or '0')
+  -- Bounded: a time beyond year 9000 could not even be told, and only tampering makes one.
+  local seen = math.min(tonumber(redis.call('GET', key) or '0') or 0, 221845392000000)
   return { now = math.max(millis, seen), micros = micros, behind = seen - millis }
 end
 

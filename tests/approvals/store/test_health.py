@@ -16,12 +16,15 @@ from approvals.errors import StoreFull, StoreRefused, StoreUnavailable
 from approvals.events import CallbackAttempted
 from approvals.model import ApprovalRequest, RequestId, event_id
 from approvals.store.health import Demands, Durability, Health
+from approvals.store.keys import Keys
 from approvals.store.outbox import Outcome
 from approvals.store.pipeline import Pipeline, connection_pool
 from approvals.store.records import Lease, Stored
-from approvals.store.store import Store
+from approvals.store.store import Store, StoreSecrets
+from approvals.store.times import millis
 from tests.approvals.samples import ANNA, CLI, opening, policy
 from tests.approvals.store.support import Servers, dump, free_port, log_of
+from tests.conftest import SECRETS
 
 ATTEMPTED = CallbackAttempted(type="callback.delivered", attempt=1, status=204)
 
@@ -118,7 +121,7 @@ async def test_a_setting_changed_while_running_is_found_and_its_repair_too(
 
 
 async def test_a_store_not_yet_checked_takes_nothing() -> None:
-    health = Health(Pipeline(connection_pool("redis://127.0.0.1:1")))
+    health = Health(Pipeline(connection_pool("redis://127.0.0.1:1")), Keys("t"), {})
     with pytest.raises(StoreUnavailable):
         health.check_opening()
     with pytest.raises(StoreUnavailable):
@@ -128,14 +131,14 @@ async def test_a_store_not_yet_checked_takes_nothing() -> None:
 async def test_an_unreachable_store_cannot_be_checked() -> None:
     pool = connection_pool(f"redis://127.0.0.1:{free_port()}")
     with pytest.raises(StoreRefused, match="cannot be checked: The store did not answer"):
-        await Health(Pipeline(pool)).require()
+        await Health(Pipeline(pool), Keys("t"), {}).require()
     await pool.aclose()
 
 
 async def test_a_store_that_tells_nothing_of_itself_cannot_be_checked(servers: Servers) -> None:
     store = servers.store(await servers.start("--rename-command", "INFO", ""))
     (fault,) = await store.health.check()
-    assert fault == "The store cannot be checked: ResponseError"
+    assert fault == "The store cannot be checked: The store refused a command (unknown)."
 
 
 @asynccontextmanager
@@ -146,7 +149,13 @@ async def server_telling(info: str, fsync: str | None) -> AsyncIterator[str]:
     config = b"*%d\r\n" % len(setting) + b"".join(
         b"$%d\r\n%s\r\n" % (len(part), part) for part in setting
     )
-    replies = {b"INFO": b"$%d\r\n%s\r\n" % (len(text), text), b"CONFIG": config}
+    replies = {
+        b"INFO": b"$%d\r\n%s\r\n" % (len(text), text),
+        b"CONFIG": config,
+        b"TIME": b"*2\r\n$1\r\n1\r\n$1\r\n0\r\n",
+        b"GET": b"$-1\r\n",
+        b"HMGET": b"*0\r\n",
+    }
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
@@ -192,7 +201,7 @@ async def test_what_a_server_tells_of_itself_is_judged(
     info = "# Section\r\n" + "".join(f"{k}:{v}\r\n" for k, v in (SOUND | changes).items())
     async with server_telling(info, fsync) as url:
         pool = connection_pool(url)
-        health = Health(Pipeline(pool), Demands(durability=durability))
+        health = Health(Pipeline(pool), Keys("t"), {}, Demands(durability=durability))
         faults = await health.check()
         await pool.aclose()
     assert len(faults) == (told is not None)
@@ -291,3 +300,30 @@ async def _status(store: Store, request: RequestId) -> ApprovalRequest:
     stored = await store.records.load(request)
     assert stored is not None
     return stored.request
+
+
+async def test_a_clock_that_is_behind_is_told_with_its_remedy_but_keeps_no_process_down(
+    servers: Servers,
+) -> None:
+    store = servers.store(await servers.start())
+    await store.health.require()
+    ahead = await store.records.now() + timedelta(hours=1)
+    await store.pipeline.run("SET", store.keys.clock, str(millis(ahead)))
+
+    await store.health.require()
+
+    (fault,) = store.health.faults
+    assert "placet clock reset" in fault
+    with pytest.raises(StoreUnavailable):
+        store.health.check_opening()
+
+
+async def test_a_process_with_other_keys_than_the_deployments_is_refused(servers: Servers) -> None:
+    server = await servers.start()
+    await servers.store(server).health.require()
+    mine = StoreSecrets(audit=b"another audit key, 32 bytes long", pseudonym=SECRETS.pseudonym)
+    namespace = servers.store(server).keys.request(RequestId("x")).split(":")[1].split("}")[0]
+    foreign = Store.over(servers.pool(server), namespace, mine, Demands())
+    with pytest.raises(StoreRefused, match="PLACET_AUDIT_KEY is not the key"):
+        await foreign.health.require()
+    await foreign.close()

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from approvals.errors import StoreUnavailable
@@ -18,6 +17,7 @@ from approvals.lifecycle import open_request
 from approvals.store.pipeline import (
     MAX_QUEUED,
     Argument,
+    CommandRefused,
     Pipeline,
     Reply,
     connection_pool,
@@ -87,9 +87,9 @@ async def test_a_bad_call_hurts_only_its_caller(pipeline: Pipeline, engine: Engi
         pipeline.run("GET", name),
         return_exceptions=True,
     )
-    assert isinstance(replies[1], ResponseError)
-    assert isinstance(replies[2], ResponseError)
-    assert isinstance(replies[3], ResponseError)
+    assert isinstance(replies[1], CommandRefused)
+    assert isinstance(replies[2], CommandRefused)
+    assert isinstance(replies[3], CommandRefused)
     assert replies[4] == b"text"
     await pipeline.run("DEL", name)
 

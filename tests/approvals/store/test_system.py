@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -12,12 +11,13 @@ from redis.asyncio import Redis
 
 from approvals.errors import StoreUnavailable
 from approvals.events import ClockReset, RightRefused
-from approvals.model import PersonId, RequestId
+from approvals.model import PersonId
 from approvals.store.keys import Keys
 from approvals.store.log import is_genuine
 from approvals.store.scripts import Answer, Commit, Scripts
 from approvals.store.store import Store
-from approvals.store.system import ENTRIES_PER_COMMIT, SCHEDULED_PER_COMMIT, SystemRecord
+from approvals.store.system import ENTRIES_PER_COMMIT, SystemRecord
+from approvals.store.times import millis
 from tests.approvals.samples import CLI
 from tests.approvals.store.support import (
     STANDS_AT,
@@ -124,7 +124,7 @@ class Busy(Scripts):
 async def test_a_record_too_busy_to_write_says_so(store: Store) -> None:
     busy = SystemRecord(Busy(store.pipeline, store.keys), store.keys, SECRETS.audit)
     with pytest.raises(StoreUnavailable):
-        await busy.reset_clock(RESET, [])
+        await busy.reset_clock(RESET)
 
 
 async def test_a_reset_puts_clock_leases_and_deadlines_right(
@@ -135,17 +135,34 @@ async def test_a_reset_puts_clock_leases_and_deadlines_right(
     for member in ("req_held", "req_free"):
         await schedule(scripts, keys, member, STANDS_AT)
     held = await store.deadlines.claim(1)
-    real = STANDS_AT - timedelta(days=9999)
-    pending = [(RequestId(f"req_{n}"), real) for n in range(SCHEDULED_PER_COMMIT + 1)]
-    await store.system.reset_clock(RESET, pending)
+    await store.system.reset_clock(RESET)
 
     loaded = await scripts.load(keys.system)
     assert loaded.behind == timedelta()
     assert loaded.now < STANDS_AT
-    stored = await dump(client, keys)
-    assert "deadlines:leased" not in stored
-    due = stored["deadlines:due"]
-    assert isinstance(due, Sequence)
-    assert len(due) == SCHEDULED_PER_COMMIT + 3
+    assert "deadlines:leased" not in await dump(client, keys)
+    assert not await store.deadlines.finish("req_held", held.lease_end)
+    assert set((await store.deadlines.claim()).members) == {"req_held", "req_free"}
     assert (await entries(client, keys))[0]["type"] == "clock.reset"
-    assert not await store.deadlines.finish(held.members[0], held.lease_end)
+
+
+async def test_a_callback_put_off_by_a_clock_gone_wrong_is_due_after_the_reset(
+    store: Store, client: Redis, keys: Keys
+) -> None:
+    scripts = Scripts(store.pipeline, keys)
+    await stop_the_clock(client, keys)
+    await client.zadd(keys.queue("callbacks").due, {"evt_1": millis(STANDS_AT) + 86_400_000})
+
+    await store.system.reset_clock(RESET)
+
+    assert (await store.callbacks.claim()).members == ("evt_1",)
+    assert (await scripts.load(keys.system)).behind == timedelta()
+
+
+@pytest.mark.parametrize("nonsense", ["1e15", "nonsense", "9" * 30])
+async def test_a_time_seen_that_is_no_time_stops_no_worker(
+    store: Store, client: Redis, keys: Keys, nonsense: str
+) -> None:
+    await client.set(keys.clock, nonsense)
+
+    assert (await store.deadlines.claim()).members == ()
