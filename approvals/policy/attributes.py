@@ -6,8 +6,9 @@ What a service sends is a claim. Its values never reach a message.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from pydantic import JsonValue
 
@@ -19,16 +20,30 @@ from approvals.policy.issues import nearest
 _PLAIN_NAME = re.compile(r"[a-z_.]{1,40}")
 
 
-def _is_text(value: JsonValue) -> bool:
-    return isinstance(value, str)
+# Accepted values stand in the audit's clear part. These shapes hold no name, address or sentence.
+_COUNTRY = re.compile(r"[A-Z]{2}")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+_A_WORD = "1 to 64 letters, digits and _ . : -, a letter or digit first"
+_MAX_ITEMS = 50
+# One request must not buy an answer, or a search for near names, as long as it likes.
+_MAX_FINDINGS = 20
+_MAX_HINTS = 5
+
+
+def _is_country(value: JsonValue) -> bool:
+    return isinstance(value, str) and _COUNTRY.fullmatch(value) is not None
 
 
 def _is_truth(value: JsonValue) -> bool:
     return isinstance(value, bool)
 
 
-def _is_text_list(value: JsonValue) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+def _is_word(value: JsonValue) -> bool:
+    return isinstance(value, str) and _WORD.fullmatch(value) is not None
+
+
+def _is_word_list(value: JsonValue) -> bool:
+    return isinstance(value, list) and len(value) <= _MAX_ITEMS and all(map(_is_word, value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +55,13 @@ class Attribute:
     wanted: str
 
 
+_WORDS = f"a list of at most {_MAX_ITEMS} texts, each {_A_WORD}"
 CLAIMABLE: Mapping[str, Attribute] = {
-    "requester.roles": Attribute([], _is_text_list, "a list of texts"),
-    "requester.groups": Attribute([], _is_text_list, "a list of texts"),
-    "geo.country": Attribute("", _is_text, "a text"),
+    "requester.roles": Attribute([], _is_word_list, _WORDS),
+    "requester.groups": Attribute([], _is_word_list, _WORDS),
+    "geo.country": Attribute("", _is_country, "two capital letters, an ISO 3166 code such as DE"),
     "device.managed": Attribute(False, _is_truth, "true or false"),
-    "device.type": Attribute("unknown", _is_text, "a text"),
+    "device.type": Attribute("unknown", _is_word, _A_WORD),
 }
 RESERVED = frozenset(
     {
@@ -72,10 +88,12 @@ class Claims:
 def check_claims(context: Mapping[str, JsonValue], asserts: tuple[str, ...]) -> Claims:
     """The claims a service that may assert `asserts` makes with `context`.
 
-    Raises `InvalidRequest` naming every unknown, reserved and wrongly typed attribute; a type is
-    judged also where the attribute would be ignored, and never coerced.
+    Raises `InvalidRequest` naming the first unknown, reserved and wrongly shaped attributes; a
+    shape is judged also where the attribute would be ignored, and nothing is coerced.
     """
-    if findings := [found for name, value in context.items() if (found := _fault(name, value))]:
+    hinted = frozenset(islice(filter(_is_unknown, context), _MAX_HINTS))
+    faults = (_fault(name, value, hinted) for name, value in context.items())
+    if findings := list(islice(filter(None, faults), _MAX_FINDINGS)):
         raise InvalidRequest(findings)
     accepted = {name: value for name, value in context.items() if name in asserts}
     return Claims(accepted, tuple(name for name in context if name not in accepted))
@@ -86,7 +104,12 @@ def is_reserved(name: str) -> bool:
     return name in RESERVED or name.startswith(_RESERVED_PREFIX)
 
 
-def _fault(name: str, value: JsonValue) -> Finding | None:
+def _is_unknown(name: str) -> bool:
+    is_known = name in CLAIMABLE or is_reserved(name)
+    return not is_known and _PLAIN_NAME.fullmatch(name) is not None
+
+
+def _fault(name: str, value: JsonValue, hinted: Collection[str]) -> Finding | None:
     if _PLAIN_NAME.fullmatch(name) is None:
         return Finding("/context", f"holds a key that is no context attribute; {_known()}")
     pointer = f"/context/{name}"
@@ -94,7 +117,7 @@ def _fault(name: str, value: JsonValue) -> Finding | None:
         return Finding(pointer, "is set by Placet and may not be sent; remove it")
     attribute = CLAIMABLE.get(name)
     if attribute is None:
-        close = nearest(name, CLAIMABLE)
+        close = nearest(name, CLAIMABLE) if name in hinted else None
         hint = f"did you mean {close}?" if close else _known()
         return Finding(pointer, f"is not a context attribute; {hint}")
     return None if attribute.fits(value) else Finding(pointer, f"must be {attribute.wanted}")

@@ -159,6 +159,7 @@ class Then(Frozen):
 
 
 REVIEW_ONLY = ("threshold", "groups", "expires_in", "quick_approve", "notify")
+GRANT_ONLY = ("grant_ttl", "uses")
 
 
 class Rule(Frozen):

@@ -28,11 +28,3 @@ def matches(pattern: str, name: str) -> bool:
 def matches_any(patterns: tuple[str, ...], name: str) -> bool:
     """Whether one of `patterns` fits `name`. Every request asks this of every rule."""
     return any(matches(pattern, name) for pattern in patterns)
-
-
-def covers(outer: str, inner: str) -> bool:
-    """Whether `outer` fits every name that `inner` fits.
-
-    Only a `*` of `outer` can take in a `*` of `inner`, so matching the pattern itself is enough.
-    """
-    return matches(outer, inner)

@@ -10,6 +10,7 @@ from pathlib import Path
 from approvals.digest import canonical
 from approvals.errors import ConfigurationInvalid
 from approvals.policy import document, services
+from approvals.policy.callers import requesters_of_nobody, unsound_services
 from approvals.policy.document import Policy
 from approvals.policy.issues import Issue
 from approvals.policy.people import People, PeopleDocument
@@ -45,9 +46,9 @@ def load_configuration(directory: Path, *, loopback: bool = False) -> Configurat
     people = shape(files.people, PeopleDocument)
     entries = shape(files.services, ServicesDocument, services.LATER)
     found = {*policy.issues, *people.issues, *entries.issues, *wrong_names(files)}
-    found |= {*unsound_rules(policy)}
+    found |= {*unsound_rules(policy), *unsound_services(entries, people, loopback=loopback)}
     if all(issue.file != PEOPLE for issue in found):
-        found |= {*too_few_people(policy, people)}
+        found |= {*too_few_people(policy, people), *requesters_of_nobody(entries, people)}
     if found or policy.model is None or people.model is None or entries.model is None:
         raise ConfigurationInvalid(sorted(found))
     return Configuration(

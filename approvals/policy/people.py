@@ -20,8 +20,10 @@ def _somebody(members: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class SlackUser(Frozen):
-    team: Word
-    user: Word
+    """Slack's ids, which it writes in capitals."""
+
+    team: Annotated[Word, AfterValidator(str.upper)]
+    user: Annotated[Word, AfterValidator(str.upper)]
 
 
 class TeamsUser(Frozen):

@@ -5,17 +5,20 @@ Works on the plain data, so that a fault of shape elsewhere hides nothing.
 
 from __future__ import annotations
 
-import json
-import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
-from pydantic import JsonValue
+from pydantic import TypeAdapter, ValidationError
 
 from approvals.policy.attributes import CLAIMABLE, is_reserved
 from approvals.policy.globs import matches
 from approvals.policy.issues import Issue, suggestion
+from approvals.policy.people import SlackUser, TeamsUser
 from approvals.policy.source import ANY, Source
+from approvals.policy.values import KeyHash, KeyName, Name, PersonName, Word
+
+Id = TypeVar("Id", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +84,32 @@ def _unknown_attributes(services: Source) -> Iterator[Issue]:
 
 
 def _repeated_ids(files: Sources) -> Iterator[Issue]:
-    people = files.people
-    yield from _repeated(files.policy, ("rules", ANY, "id"), "rule id")
-    yield from _repeated(people, ("people", ANY, "id"), "person id")
-    yield from _repeated(people, ("people", ANY, "requester_ids", ANY), "requester id")
-    yield from _repeated(people, ("people", ANY, "slack"), "Slack user")
-    yield from _repeated(people, ("people", ANY, "teams"), "Teams user")
-    yield from _repeated(files.services, ("services", ANY, "keys", ANY, "id"), "key id")
+    policy, people, services = files.policy, files.people, files.services
+    keys, persons = ("services", ANY, "keys", ANY), ("people", ANY)
+    yield from _repeated(policy, ("rules", ANY, "id"), "rule id", TypeAdapter(Name))
+    yield from _repeated(people, (*persons, "id"), "person id", TypeAdapter(PersonName))
+    yield from _repeated(
+        people, (*persons, "requester_ids", ANY), "requester id", TypeAdapter(Word)
+    )
+    yield from _repeated(people, (*persons, "slack"), "Slack user", TypeAdapter(SlackUser))
+    yield from _repeated(people, (*persons, "teams"), "Teams user", TypeAdapter(TeamsUser))
+    yield from _repeated(services, (*keys, "id"), "key id", TypeAdapter(KeyName))
+    yield from _repeated(services, (*keys, "hash"), "key hash", TypeAdapter(KeyHash))
 
 
-def _repeated(source: Source, pattern: tuple[str, ...], kind: str) -> Iterator[Issue]:
-    first: dict[str, int] = {}
+def _repeated(
+    source: Source, pattern: tuple[str, ...], kind: str, adapter: TypeAdapter[Id]
+) -> Iterator[Issue]:
+    # Judged on what is built of it: two ways of writing one id would make one user two persons.
+    first: dict[Id, int] = {}
     for steps, value in source.find(*pattern):
-        earlier = first.get(key := _sameness(value))
+        try:
+            built = adapter.validate_python(value)
+        except ValidationError:
+            continue  # told as a fault of its shape
+        earlier = first.get(built)
         if earlier is None:
-            first[key] = source.places[steps][0]
+            first[built] = source.places[steps][0]
         else:
             message = f"this {kind} stands in line {earlier} already"
             yield source.issue(steps, message, "Each belongs to exactly one entry; remove one")
-
-
-def _sameness(value: JsonValue) -> str:
-    if isinstance(value, str):
-        return unicodedata.normalize("NFKC", value).strip()
-    return json.dumps(value, sort_keys=True).lower()

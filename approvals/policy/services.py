@@ -32,6 +32,7 @@ from approvals.policy.values import (
 )
 
 LATER: Later = ((("services", ANY, "rate"), ()),)
+_WIDEST = {4: 8, 6: 16}  # the shortest prefix of a callback network, by IP version
 _MAX_KEYS = 2  # the live one and, while rotating, the next
 
 
@@ -48,10 +49,16 @@ def _origin(text: str) -> str:
 
 def _network(value: object) -> IPv4Network | IPv6Network:
     try:
-        return ip_network(str(value))
+        network = ip_network(str(value))
     except ValueError:
         remedy = "Write it as 10.1.0.0/16, with no bits set behind the mask"
         raise fault("is not a network", remedy) from None
+    widest = _WIDEST[network.version]
+    if network.prefixlen < widest:
+        # 0.0.0.0/0 would undo the guard against callbacks to inner hosts.
+        remedy = "Name the receiver's own network, such as 10.1.2.0/24"
+        raise fault(f"is wider than /{widest}", remedy)
+    return network
 
 
 def _something(actions: tuple[str, ...]) -> tuple[str, ...]:
@@ -152,12 +159,15 @@ class Service(ServiceEntry):
         Raises `UnknownRequester`, with no hint whether the person exists.
         """
         person = people.by_requester_id(requester_id)
-        if person is not None and matches_any(self.requesters, requester_id):
+        if person is not None:
+            # Never a machine: as one, a person could approve what they asked for themselves.
+            if not matches_any(self.requesters, requester_id):
+                raise _unknown_requester()
             return Requester(id=requester_id, person=person.id)
         for machine in self.machine_requesters:
             if matches(machine.match, requester_id):
                 return Requester(id=requester_id, owner=PersonId(machine.owner))
-        raise UnknownRequester("requester.id is nobody for whom this service may ask")
+        raise _unknown_requester()
 
     def callback_url(self, asked: str | None) -> str | None:
         """Where the outcome goes: `asked` if it is within the origins, else the default.
@@ -170,6 +180,10 @@ class Service(ServiceEntry):
             raise CallbackNotAllowed("this service has no callback entry in services.yaml")
         check_url(asked, self.callback.destinations(loopback=self.may_call_loopback))
         return asked
+
+
+def _unknown_requester() -> UnknownRequester:
+    return UnknownRequester("requester.id is nobody for whom this service may ask")
 
 
 def _named(service: ServiceId, entry: ServiceEntry, *, loopback: bool) -> Service:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from approvals.policy.analysis import voters
-from approvals.policy.document import REVIEW_ONLY, Policy, Rule, Then
-from approvals.policy.globs import covers
+from approvals.policy.document import GRANT_ONLY, REVIEW_ONLY, Policy, Rule, Then
+from approvals.policy.globs import matches_any
 from approvals.policy.issues import Issue
 from approvals.policy.people import People, PeopleDocument
 from approvals.policy.shapes import Shaped
@@ -69,10 +69,12 @@ def _reviews_of_nobody(file: Shaped[Policy], policy: Policy) -> Iterator[Issue]:
 def _misplaced_keys(file: Shaped[Policy], steps: Steps, then: Then) -> Iterator[Issue]:
     if then.decision == "review":
         return
-    for key in REVIEW_ONLY:
+    remedies = dict.fromkeys(REVIEW_ONLY, "Remove it; only a review carries it")
+    if then.decision == "deny":
+        remedies |= dict.fromkeys(GRANT_ONLY, "Remove it; a denial grants nothing")
+    for key, remedy in remedies.items():
         if getattr(then, key) != Then.model_fields[key].default:
             message = f"`{key}` means nothing with `decision: {then.decision}`"
-            remedy = "Remove it; only a review carries it"
             yield file.source.key_issue((*steps, key), message, remedy)
 
 
@@ -83,14 +85,17 @@ def _unreachable(
     # the file refuses would be no freeze.
     if rule.then.decision == "deny":
         return
-    first = [next((one.id for one in earlier if _takes(one, glob)), None) for glob in rule.actions]
+    # The catalogue is closed: what counts is which of its actions are left, not how globs overlap.
+    actions = [name for name in file.source.keys("actions") if _fits(rule, name)]
+    before = [next((one.id for one in earlier if _fits(one, name)), None) for name in actions]
+    takers = [one.id for one in earlier if one.id in before]
     earlier.append(rule)
-    if None not in first:
-        names = " and ".join(f"`{name}`" for name in dict.fromkeys(first))
+    if actions and None not in before:
+        names = " and ".join(f"`{name}`" for name in takers)
         message = f"no request can reach the rule `{rule.id}`, because of {names} before it"
         remedy = "Move it up, narrow the earlier rule's actions, or remove it"
         yield file.source.issue((*steps, "id"), message, remedy)
 
 
-def _takes(rule: Rule, glob: str) -> bool:
-    return any(covers(own, glob) for own in rule.actions)
+def _fits(rule: Rule, action: str) -> bool:
+    return matches_any(rule.actions, action)

@@ -106,12 +106,13 @@ services:
     callback:
       default: https://crm.internal.example/placet
       origins: [https://crm.internal.example, "http://127.0.0.1:8090"]
-      networks: [10.1.0.0/16, "fd00::/8"]
+      networks: [10.1.0.0/16, "fd00:1::/32"]
       secrets:
         - {env: CRM_SECRET}
         - {file: /run/secrets/crm}
   quiet:
     actions: [customer.read]
+    requesters: ["okta:00u3"]
 """
 
 FILES: Mapping[str, str] = {

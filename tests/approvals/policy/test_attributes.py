@@ -20,6 +20,14 @@ GOOD: dict[str, JsonValue] = {
 }
 
 
+COUNTRY = "must be two capital letters, an ISO 3166 code such as DE"
+WORD = "must be 1 to 64 letters, digits and _ . : -, a letter or digit first"
+WORDS = (
+    "must be a list of at most 50 texts, "
+    "each 1 to 64 letters, digits and _ . : -, a letter or digit first"
+)
+
+
 def _findings(context: dict[str, JsonValue]) -> list[Finding]:
     with pytest.raises(InvalidRequest) as caught:
         check_claims(context, ALL)
@@ -54,12 +62,13 @@ def test_the_defaults_are_the_strict_case() -> None:
         ("device.managed", 1, "must be true or false"),
         ("device.managed", "yes", "must be true or false"),
         ("device.managed", None, "must be true or false"),
-        ("geo.country", False, "must be a text"),
-        ("geo.country", ["DE"], "must be a text"),
-        ("device.type", 7, "must be a text"),
-        ("requester.roles", "support", "must be a list of texts"),
-        ("requester.roles", [True], "must be a list of texts"),
-        ("requester.groups", {"a": "b"}, "must be a list of texts"),
+        *[("geo.country", value, COUNTRY) for value in (False, ["DE"], "", "de", "DEU", "DE\n")],
+        *[("device.type", value, WORD) for value in (7, "", "Jonas Berg", "ä", "a" * 65, "a\n")],
+        *[
+            ("requester.roles", value, WORDS)
+            for value in ("support", [True], ["ops", "j@x.example"])
+        ],
+        *[("requester.groups", value, WORDS) for value in ({"a": "b"}, [""], ["g"] * 51)],
         ("device.manged", True, "is not a context attribute; did you mean device.managed?"),
         ("zzz", 1, "is not a context attribute; known are " + ", ".join(sorted(ALL))),
         ("service", "crm", "is set by Placet and may not be sent; remove it"),
@@ -92,6 +101,29 @@ def test_every_fault_is_told_also_of_what_would_be_ignored() -> None:
         "/context/geo.country",
         "/context/nwo",
     ]
+
+
+def test_the_longest_that_fits_is_accepted() -> None:
+    context: dict[str, JsonValue] = {
+        "requester.roles": ["a" * 64] * 50,
+        "device.type": "9_.:-Z",
+    }
+    assert check_claims(context, ALL).accepted == context
+
+
+def test_one_answer_holds_at_most_twenty_findings_and_five_hints() -> None:
+    names = [f"geo.countr{letter}{other}" for letter in "abcde" for other in "abcde"]
+    findings = _findings(dict.fromkeys(names, 1))
+    assert [finding.pointer for finding in findings] == [f"/context/{name}" for name in names[:20]]
+    hints = ["did you mean geo.country?" in finding.message for finding in findings]
+    assert hints == [True] * 5 + [False] * 15
+    assert "known are" in findings[5].message
+
+
+def test_names_that_are_known_or_never_told_back_use_up_no_hint() -> None:
+    context: dict[str, JsonValue] = {"x" * 41 + str(number): 1 for number in range(6)}
+    context |= {"now": 1, "geo.country": 1, "geo.contry": "DE"}
+    assert _findings(context)[-1].message.endswith("did you mean geo.country?")
 
 
 def test_no_claimable_attribute_is_reserved() -> None:

@@ -23,6 +23,10 @@ def _told(directory: Path) -> list[str]:
     return [str(issue) for issue in caught.value.issues]
 
 
+def _told_of(directory: Path, policy: str) -> list[str]:
+    return _told(write(directory, {**FILES, "policy.yaml": policy}))
+
+
 def _load(directory: Path, policy: str) -> Configuration:
     return load_configuration(write(directory, {**FILES, "policy.yaml": policy}))
 
@@ -109,7 +113,7 @@ def test_a_group_of_persons_who_are_no_approvers_is_nobody(tmp_path: Path) -> No
 
 
 def test_the_rules_before_may_hide_a_rule_together(tmp_path: Path) -> None:
-    both = "`tests-are-free` and `export-needs-two`"
+    both = "`export-needs-two` and `tests-are-free`"
     policy = POLICY + (
         "  - {id: late, actions: [test.delete, customer.export], then: {decision: approve}}\n"
     )
@@ -122,6 +126,58 @@ def test_the_rules_before_may_hide_a_rule_together(tmp_path: Path) -> None:
 def test_a_deny_rule_may_freeze_what_other_rules_are_about(tmp_path: Path) -> None:
     freeze = "rules:\n  - {id: freeze, then: {decision: deny}}\n"
     assert _load(tmp_path, POLICY.replace("rules:\n", freeze)).policy.rules[0].id == "freeze"
+
+
+def test_a_rule_is_hidden_when_the_catalogue_holds_nothing_else_for_it(tmp_path: Path) -> None:
+    policy = """\
+version: 1
+defaults: {groups: [privacy]}
+actions: {a.b: {title: B}, a.c: {title: C}}
+rules:
+  - {id: z, actions: [a.b, a.c], then: {decision: approve}}
+  - {id: r, actions: ["a.*"], then: {decision: review}}
+"""
+    services = "services: {}\n"
+    files = {**FILES, "policy.yaml": policy, "services.yaml": services}
+    assert _told(write(tmp_path, files)) == [
+        f"policy.yaml:6:10: no request can reach the rule `r`, because of `z` before it. {MOVE}"
+    ]
+    wider = policy.replace("a.c: {title: C}", "a.c: {title: C}, a.d: {title: D}")
+    write(tmp_path, {**files, "policy.yaml": wider})
+    assert len(load_configuration(tmp_path).policy.rules) == 2
+
+
+def test_a_faulty_action_still_counts_when_rules_are_judged(tmp_path: Path) -> None:
+    policy = POLICY.replace("title: Delete the records of a test", "titel: x").replace(
+        "[test.*]", "[customer.*, test.*]"
+    )
+    late = '  - {id: late, actions: ["*"], then: {decision: approve}}\n'
+    hidden = [told for told in _told_of(tmp_path, policy + late) if "no request" in told]
+    assert hidden == [
+        "policy.yaml:59:10: no request can reach the rule `late`, because of "
+        "`export-needs-two` and `tests-are-free` before it. " + MOVE
+    ]
+    free = policy.replace("[customer.*, test.*]", "[customer.*]")
+    assert not any("no request" in told for told in _told_of(tmp_path, free + late))
+
+
+def test_with_faulty_people_no_glob_is_said_to_fit_nobody(tmp_path: Path) -> None:
+    files = {**FILES, "people.yaml": PEOPLE.replace("name: Ben Example", "nmae: Ben Example")}
+    assert {told.split(":")[0] for told in _told(write(tmp_path, files))} == {"people.yaml"}
+
+
+def test_only_the_demo_takes_a_callback_entry_that_names_no_receiver(tmp_path: Path) -> None:
+    start = SERVICES.index("      default:")
+    services = SERVICES[:start] + SERVICES[SERVICES.index("      networks:") :]
+    write(tmp_path, {**FILES, "services.yaml": services})
+    assert len(_told(tmp_path)) == 1
+    assert load_configuration(tmp_path, loopback=True).services.all()
+
+
+def test_the_demos_callback_entry_is_read_by_the_command_line_too(tmp_path: Path) -> None:
+    start, end = SERVICES.index("      default:"), SERVICES.index("      secrets:")
+    write(tmp_path, {**FILES, "services.yaml": SERVICES[:start] + SERVICES[end:]})
+    assert load_configuration(tmp_path).services.all()
 
 
 def test_a_root_that_is_no_mapping_is_refused(tmp_path: Path) -> None:

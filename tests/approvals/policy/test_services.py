@@ -8,7 +8,7 @@ import pytest
 from approvals.errors import CallbackNotAllowed, UnknownRequester
 from approvals.model import ActionId, KeyId, PersonId, Requester, ServiceId
 from approvals.policy.loader import Configuration, load_configuration
-from approvals.policy.services import Service
+from approvals.policy.services import MachineRequester, Service
 from tests.approvals.policy.example import write
 
 
@@ -75,10 +75,20 @@ def test_anybody_else_is_an_unknown_requester(
     assert requester not in caught.value.detail
 
 
+def test_a_person_is_never_taken_for_a_machine_of_somebody_else(
+    configuration: Configuration, crm: Service
+) -> None:
+    machine = MachineRequester(match="*", owner="ben")
+    careless = crm.model_copy(update={"requesters": (), "machine_requesters": (machine,)})
+    with pytest.raises(UnknownRequester):
+        careless.requester("okta:00u2", configuration.people)
+    assert careless.requester("okta:nobody", configuration.people).owner == "ben"
+
+
 def test_callback_settings_are_as_written(crm: Service) -> None:
     assert crm.callback is not None
     assert crm.callback.origins == ("https://crm.internal.example", "http://127.0.0.1:8090")
-    assert crm.callback.networks == (ip_network("10.1.0.0/16"), ip_network("fd00::/8"))
+    assert crm.callback.networks == (ip_network("10.1.0.0/16"), ip_network("fd00:1::/32"))
     assert [source.env or source.file for source in crm.callback.secrets] == [
         "CRM_SECRET",
         "/run/secrets/crm",
