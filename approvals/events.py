@@ -108,6 +108,16 @@ class CallbackReplayed(Event):
     origin: Origin
 
 
+class KeyMade(Event):
+    """An API key was made. `person` is None while people.yaml has no admin to answer for it."""
+
+    type: str = "key.made"
+    service: ServiceId
+    key: KeyId
+    person: PersonId | None = None
+    origin: Origin
+
+
 class RightRefused(Event):
     """Somebody tried what they have no right to. `actor` is a person, a service or `unknown`."""
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ConfigDict, SecretStr, ValidationError
+from pydantic import AfterValidator, ConfigDict, SecretStr, StrictInt, ValidationError
 
 from approvals.errors import ConfigurationInvalid, PlacetError
 from approvals.model import Frozen
 from approvals.store.health import Demands, Durability
 from approvals.store.pipeline import connection_pool
 from approvals.store.store import Store, StoreSecrets
+from bot import setting_values as values
 from bot.secret_files import UnfitSecret, read_secret, strong
-from bot.settings import Fault, Settings
+from bot.settings import PREFIX, Fault, Settings
 
 RUNNING = "running.json"
 DEMO = "demo"  # the demo's own directory below DATA_DIR
@@ -49,14 +51,36 @@ class SeveralRun(PlacetError):
     code = "several_run"
 
 
+class DamagedFile(Unreachable):
+    """running.json does not say what it should."""
+
+    code = "damaged_file"
+
+
+class OtherKey(PlacetError):
+    """The environment names another key than that of the deployment that runs here."""
+
+    code = "other_key"
+
+
+def _fit_url(text: str) -> str:
+    # The client takes options from the query, and fails deep inside over one that it does not know.
+    pool = connection_pool(values.redis_url(text).get_secret_value())
+    try:
+        pool.connection_class(**pool.connection_kwargs)
+    except TypeError:
+        raise ValueError("Name only options that the client knows.") from None
+    return text
+
+
 class Running(Frozen):
     """What a running process tells the CLI. Holds the store's URL, so its file is ours alone."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    pid: int
-    redis_url: str
-    namespace: str
+    pid: StrictInt
+    redis_url: Annotated[str, AfterValidator(_fit_url)]
+    namespace: Annotated[str, AfterValidator(values.namespace)]
     config_dir: Path
     keys_dir: Path
     durability: Durability = "local"
@@ -123,14 +147,16 @@ def running_file(settings: Settings, *, is_demo: bool = False) -> Iterator[None]
     try:
         yield
     finally:
-        if _read(path) == told:  # another process on the same directory may have come after us
-            path.unlink(missing_ok=True)
+        # Another process on the same directory may have come after us.
+        with suppress(DamagedFile):
+            if _read(path) == told:
+                path.unlink(missing_ok=True)
 
 
 def found_running(data_dir: Path) -> Running | None:
     """The deployment that runs in `data_dir` or in the demo's part of it, or None.
 
-    Raises `SeveralRun`. Starts nothing.
+    Raises `SeveralRun`, `DamagedFile`. Starts nothing.
     """
     places = (data_dir / RUNNING, data_dir / DEMO / RUNNING)
     live = [running for path in places if (running := _read(path)) and _is_alive(running.pid)]
@@ -145,7 +171,7 @@ def found_running(data_dir: Path) -> Running | None:
 def reached(settings: Settings) -> Settings:
     """`settings` of the deployment that the CLI is to work on.
 
-    Raises `NothingRuns`, `SeveralRun`, `ConfigurationInvalid`.
+    Raises `NothingRuns`, `SeveralRun`, `DamagedFile`, `OtherKey`, `ConfigurationInvalid`.
     """
     if settings.redis_url is not None:
         return settings
@@ -163,10 +189,27 @@ def reached(settings: Settings) -> Settings:
         "wait_replicas": running.wait_replicas,
         "wait_ms": running.wait_ms,
     }
-    for field in ("audit_key", "pseudonym_key"):
-        if getattr(settings, field) is None:
-            update[field] = _key(running.keys_dir / field)
+    given = {"audit_key": settings.audit_key, "pseudonym_key": settings.pseudonym_key}
+    for field, key in given.items():
+        update[field] = _one_key(field, key, running.keys_dir / field)
     return settings.model_copy(update=update)
+
+
+def _one_key(field: str, given: SecretStr | None, path: Path) -> SecretStr | None:
+    """The key of the environment or of the running deployment; where both exist they are one.
+
+    With another audit key entries would not verify, and nobody would see why.
+    """
+    own = _key(path)
+    if given is None or own is None:
+        return given or own
+    if given != own:
+        variable = PREFIX + field.upper()
+        raise OtherKey(
+            f"{variable} (or {variable}_FILE) is another key than {path} of the Placet that runs "
+            "here. Unset it, or set PLACET_REDIS_URL to the deployment it belongs to."
+        )
+    return own
 
 
 def _key(path: Path) -> SecretStr | None:
@@ -181,12 +224,20 @@ def _key(path: Path) -> SecretStr | None:
 def _read(path: Path) -> Running | None:
     try:
         # Others may not have written it: they would name their own store, and show what they like.
-        return Running.model_validate_json(read_secret(path))
-    except (UnfitSecret, ValidationError):
+        text = read_secret(path)
+    except UnfitSecret:
         return None
+    try:
+        return Running.model_validate_json(text)
+    except ValidationError:
+        raise DamagedFile(
+            f"{path} does not say which Placet runs here. Remove it, and start Placet again."
+        ) from None
 
 
 def _is_alive(pid: int) -> bool:
+    if pid < 1:  # these name groups of processes; 1 is ours in a container
+        return False
     try:
         os.kill(pid, 0)
     except PermissionError:

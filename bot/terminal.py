@@ -9,9 +9,14 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self, TextIO
+
+_USUAL_WIDTH = 80
+_LEAST_WIDTH = 10  # columns of text, however narrow the terminal
+_MARK = "| "
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,12 @@ class Terminal:
     def is_interactive(self) -> bool:
         """Whether somebody can be asked."""
         return self.input.isatty()
+
+    @property
+    def width(self) -> int:
+        """The columns of the narrowest stream that is a terminal; 80 without one."""
+        widths = [columns for out in (self.output, self.errors) if (columns := _columns_of(out))]
+        return min(widths, default=_USUAL_WIDTH)
 
     def say(self, *lines: str) -> None:
         """Lines for people, on standard output."""
@@ -61,11 +72,68 @@ def neutral(text: str) -> str:
     return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
 
 
+def wrapped(text: str, width: int) -> list[str]:
+    """`text` as lines of at most `width` columns, each but the first marked with `| `.
+
+    Stops a long text with spaces in it from posing as a row of ours, where the terminal wraps it.
+    """
+    room = max(width - len(_MARK), _LEAST_WIDTH)
+    first, *more = (line for part in text.split("\n") for line in _broken(part, room))
+    return [first, *((_MARK + line).rstrip() for line in more)]
+
+
+def shortened(text: str, width: int) -> str:
+    """`text` as one line of at most `width` columns, for a cell of a table."""
+    line = neutral(" ".join(text.split()))
+    if _columns(line) <= width:
+        return line
+    return _pieces(line, width - 1)[0] + "…"
+
+
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines with aligned columns, the first row being the heads."""
     tidy = [[neutral(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*tidy, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in tidy]
+
+
+def _broken(text: str, room: int) -> Iterator[str]:
+    """At least one line; words are kept whole where they fit, runs of spaces become one."""
+    line = ""
+    for word in neutral(text).split():
+        joined = f"{line} {word}" if line else word
+        if _columns(joined) <= room:
+            line = joined
+            continue
+        if line:
+            yield line
+        *full, line = _pieces(word, room)
+        yield from full
+    yield line
+
+
+def _pieces(word: str, room: int) -> list[str]:
+    pieces, used = [""], 0
+    for character in word:
+        wide = _columns(character)
+        if used + wide > room:
+            pieces.append("")
+            used = 0
+        pieces[-1] += character
+        used += wide
+    return pieces
+
+
+def _columns(text: str) -> int:
+    """At most so many columns are taken: what some terminals draw wide counts as two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WFA" else 1 for c in text)
+
+
+def _columns_of(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):  # no file, no terminal, or closed
+        return 0
 
 
 def _write(stream: TextIO, lines: Sequence[str]) -> None:

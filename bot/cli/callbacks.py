@@ -23,6 +23,7 @@ from bot.cli.command import (
     add_actor,
     command,
     deployment,
+    event_id,
     origin,
 )
 from bot.terminal import Terminal, table
@@ -63,12 +64,19 @@ def _list(arguments: Namespace, terminal: Terminal) -> int:
 def _replay(arguments: Namespace, terminal: Terminal) -> int:
     if (arguments.id is None) == (arguments.since is None):
         raise WrongUsage("Name one callback's ID, or --since WHEN for all dead letters since then.")
+    event = None if arguments.id is None else event_id(arguments.id)
+
+    async def meant(at: Deployment) -> list[Callback]:
+        if event is not None:
+            return [await at.store.outbox.callback(event)]
+        dead = await _loaded(at, await at.store.outbox.dead())
+        return [callback for callback in dead if callback.created_at >= arguments.since]
 
     async def replayed() -> None:
         async with deployment(terminal) as at:
             person = PersonId(arguments.person)
             _check_admin(at, person)
-            done = [await _again(at, callback, person) for callback in await _meant(arguments, at)]
+            done = [await _again(at, callback, person) for callback in await meant(at)]
             if arguments.json:
                 terminal.tell({"replayed": done})
             else:
@@ -77,13 +85,6 @@ def _replay(arguments: Namespace, terminal: Terminal) -> int:
 
     asyncio.run(replayed())
     return FINE
-
-
-async def _meant(arguments: Namespace, at: Deployment) -> list[Callback]:
-    if arguments.id is not None:
-        return [await at.store.outbox.callback(EventId(arguments.id))]
-    dead = await _loaded(at, await at.store.outbox.dead())
-    return [callback for callback in dead if callback.created_at >= arguments.since]
 
 
 async def _again(at: Deployment, callback: Callback, person: PersonId) -> EventId:

@@ -11,7 +11,7 @@ from pathlib import Path
 from approvals.errors import ConfigurationInvalid, StoreFailure
 from approvals.policy.loader import load_configuration, notify_faults
 from bot.cli.command import FAILED, FINE, UNREACHABLE, Add, command
-from bot.deployment import NothingRuns, found_running, open_store, reached
+from bot.deployment import DamagedFile, NothingRuns, found_running, open_store, reached
 from bot.receivers import receivers_of
 from bot.settings import PREFIX, Settings
 from bot.terminal import Terminal
@@ -105,7 +105,7 @@ def _check_store(settings: Settings, report: Report) -> None:
         report.seen.append(f"store: {_EMBEDDED}")
     except ConfigurationInvalid as error:
         report.part("store", error.issues)
-    except StoreFailure as error:
+    except (DamagedFile, StoreFailure) as error:
         report.seen.append("store: out of reach")
         report.unreachable.append(error.detail)
     else:

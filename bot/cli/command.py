@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import socket
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from approvals.errors import PlacetError
-from approvals.model import Origin
+from approvals.ask import reason_text
+from approvals.errors import InvalidRequest, PlacetError
+from approvals.model import EventId, Origin, RequestId
 from approvals.policy.loader import Configuration, load_configuration
 from approvals.service import ApprovalService
 from approvals.store.store import Store
@@ -21,6 +23,9 @@ from bot.settings import Settings
 from bot.terminal import Terminal
 
 FINE, FAILED, WRONG_USAGE, UNREACHABLE = 0, 1, 2, 3
+
+_REQUEST_ID = r"req_[0-9A-HJKMNP-TV-Z]{26}"  # Crockford's base 32, as ULIDs use it
+_EVENT_ID = rf"evt_{_REQUEST_ID}_[0-9]{{1,9}}"
 
 Run = Callable[[Namespace, Terminal], int]
 Add = Callable[..., ArgumentParser]  # argparse's `add_parser`
@@ -77,6 +82,28 @@ async def deployment(terminal: Terminal) -> AsyncIterator[Deployment]:
         yield Deployment(configuration, store, service, Naming(configuration.people))
     finally:
         await store.close()
+
+
+def request_id(text: str) -> RequestId:
+    """A request's id as typed. Raises `WrongUsage` before the store meets what cannot be one."""
+    if not re.fullmatch(_REQUEST_ID, text):
+        raise WrongUsage("That is no request's ID; copy one from `placet pending`, req_...")
+    return RequestId(text)
+
+
+def event_id(text: str) -> EventId:
+    """A callback's id as typed. Raises `WrongUsage` as `request_id` does."""
+    if not re.fullmatch(_EVENT_ID, text):
+        raise WrongUsage("That is no callback's ID; copy one from `placet callbacks list`, evt_...")
+    return EventId(text)
+
+
+def check_reason(reason: str) -> None:
+    """Raises `WrongUsage` where the reason cannot be kept, before anything is on record."""
+    try:
+        reason_text(reason)
+    except InvalidRequest as error:
+        raise WrongUsage(f"--reason {error.findings[0].message}.") from None
 
 
 def origin() -> Origin:

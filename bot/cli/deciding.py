@@ -22,13 +22,16 @@ from bot.cli.command import (
     Deployment,
     WrongUsage,
     add_actor,
+    check_reason,
     command,
     deployment,
     origin,
+    request_id,
 )
-from bot.terminal import Terminal, table
+from bot.terminal import Terminal, shortened, table, wrapped
 
 _MOST = 200  # pending requests shown; the next to expire come first
+_NAME = 60  # columns of a requester's name, so that no row breaks in two
 
 
 def add_to(add: Add) -> None:
@@ -71,7 +74,7 @@ def _table(requests: tuple[ApprovalRequest, ...], at: Deployment, now: datetime)
             request.id,
             request.asked.title,
             request.service,
-            at.naming.requester(request.asked.requester),
+            shortened(at.naming.requester(request.asked.requester), _NAME),
             wording.votes(request),
             wording.time_left(request.expires_at, now),
         ]
@@ -82,16 +85,19 @@ def _table(requests: tuple[ApprovalRequest, ...], at: Deployment, now: datetime)
 
 
 def _show(arguments: Namespace, terminal: Terminal) -> int:
+    wanted = request_id(arguments.id)
+
     async def shown() -> None:
         async with deployment(terminal) as at:
-            request = await at.service.card_facts(RequestId(arguments.id))
+            request = await at.service.card_facts(wanted)
             if arguments.person:
                 view = await at.service.view(request.id, PersonId(arguments.person), origin())
                 await _print_view(view, request, at, terminal, is_json=arguments.json)
             elif arguments.json:
                 terminal.tell(wording.card_data(request, at.naming))
             else:
-                terminal.say(*wording.card(request, at.naming, await at.store.records.now()))
+                now = await at.store.records.now()
+                terminal.say(*wording.card(request, at.naming, now, terminal.width))
 
     asyncio.run(shown())
     return FINE
@@ -111,7 +117,9 @@ def _decide(arguments: Namespace, terminal: Terminal, vote: Vote) -> int:
             f"`placet {vote}` asks before it decides, and there is no terminal to ask on. "
             "Add --yes to decide without the question."
         )
-    view = asyncio.run(_viewed(arguments, terminal))
+    check_reason(arguments.reason)
+    request = request_id(arguments.id)
+    view = asyncio.run(_viewed(arguments, terminal, request))
     # Asked outside the event loop: there Ctrl-C would only reach it after an answer.
     if not arguments.yes and not terminal.confirms(f"{vote.capitalize()}?"):
         terminal.complain("Nothing was decided.")
@@ -120,9 +128,9 @@ def _decide(arguments: Namespace, terminal: Terminal, vote: Vote) -> int:
     return FINE
 
 
-async def _viewed(arguments: Namespace, terminal: Terminal) -> FullView:
+async def _viewed(arguments: Namespace, terminal: Terminal, wanted: RequestId) -> FullView:
     async with deployment(terminal) as at:
-        request = await at.service.card_facts(RequestId(arguments.id))
+        request = await at.service.card_facts(wanted)
         if request.is_final:
             raise _told_by_whom(lifecycle.already_final(request), request, at)
         view = await at.service.view(request.id, PersonId(arguments.person), origin())
@@ -130,7 +138,7 @@ async def _viewed(arguments: Namespace, terminal: Terminal) -> FullView:
             await _print_view(view, request, at, terminal, is_json=False)
         elif not arguments.yes:
             now = await at.store.records.now()
-            terminal.complain(*wording.details(view, request, at.naming, now))
+            terminal.complain(*wording.details(view, request, at.naming, now, terminal.width))
         return view
 
 
@@ -152,13 +160,15 @@ async def _voted(arguments: Namespace, terminal: Terminal, vote: Vote, view: Ful
         if arguments.json:
             terminal.tell({**callback_data(after), "view": _view_data(view)})
         else:
-            terminal.say(*_outcome(after, at))
+            terminal.say(*_outcome(after, at, terminal.width))
 
 
 def _cancel(arguments: Namespace, terminal: Terminal) -> int:
+    check_reason(arguments.reason)
+    request, person = request_id(arguments.id), PersonId(arguments.person)
+
     async def cancelled() -> None:
         async with deployment(terminal) as at:
-            request, person = RequestId(arguments.id), PersonId(arguments.person)
             try:
                 after = await at.service.cancel_by_person(
                     request, person, origin(), reason=arguments.reason
@@ -169,7 +179,7 @@ def _cancel(arguments: Namespace, terminal: Terminal) -> int:
             if arguments.json:
                 terminal.tell(callback_data(after))
             else:
-                terminal.say(*_outcome(after, at))
+                terminal.say(*_outcome(after, at, terminal.width))
 
     asyncio.run(cancelled())
     return FINE
@@ -182,14 +192,14 @@ async def _print_view(
         terminal.tell(_view_data(view))
         return
     now = await at.store.records.now()
-    terminal.say(*wording.details(view, request, at.naming, now))
+    terminal.say(*wording.details(view, request, at.naming, now, terminal.width))
 
 
 def _view_data(view: FullView) -> Json:
     return view.model_dump(mode="json")
 
 
-def _outcome(request: ApprovalRequest, at: Deployment) -> list[str]:
+def _outcome(request: ApprovalRequest, at: Deployment, width: int) -> list[str]:
     if not request.is_final:
         missing = request.policy.threshold - len(request.approvals)
         return [
@@ -197,7 +207,8 @@ def _outcome(request: ApprovalRequest, at: Deployment) -> list[str]:
             + ("is needed." if missing == 1 else "are needed.")
         ]
     how = "is told now" if request.asked.callback_url else "sees it when it asks"
-    lines = [f"The request is {wording.state_of(request, at.naming)}. {request.service} {how}."]
+    state = wording.state_of(request, at.naming)
+    lines = wrapped(f"The request is {state}. {request.service} {how}.", width)
     if request.grant:
         lines.append(f"Its grant may be used until {wording.clock(request.grant.expires_at)}.")
     return lines

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import re
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 from approvals.errors import NotAllowed, Refusal
-from approvals.model import PersonId
+from approvals.events import Event, KeyMade, RightRefused
+from approvals.model import KeyId, PersonId
 from approvals.policy.loader import SERVICES, Configuration, load_configuration
 from approvals.policy.services import Service
 from approvals.policy.yaml_source import parse_source
 from bot.api_keys import key_hash, new_api_key
 from bot.cli.checking import configuration_meant
-from bot.cli.command import FINE, Add, WrongUsage, add_actor, command
+from bot.cli.command import FINE, Add, WrongUsage, add_actor, check_reason, command, origin
 from bot.cli.insertion import Entry, NoPlace, with_key
+from bot.cli.recording import record
 from bot.settings import Settings
 from bot.terminal import Terminal
 
@@ -48,12 +51,17 @@ def _new(arguments: Namespace, terminal: Terminal) -> int:
     settings = Settings.from_environment(terminal.environment)
     directory = configuration_meant(settings, terminal).directory
     configuration = load_configuration(directory)
-    _check_actor(configuration, arguments.person)
+
+    def note(event: Event) -> None:
+        record(event, directory, settings, terminal)
+
+    person = _actor(configuration, arguments, note)
     service = _service(configuration, arguments.service)
     key_id = _next_key_id(configuration, service)
     key = new_api_key(key_id)
     entry = Entry(key_id, key_hash(key))
     file = directory / SERVICES
+    note(KeyMade(service=service.id, key=KeyId(key_id), person=person, origin=origin()))
     problem = _store(file, service, entry)
     if arguments.json:
         told = {"key": key, "id": key_id, "service": service.id, "stored": problem is None}
@@ -64,14 +72,24 @@ def _new(arguments: Namespace, terminal: Terminal) -> int:
     return FINE
 
 
-def _check_actor(configuration: Configuration, person: str | None) -> None:
+def _actor(
+    configuration: Configuration, arguments: Namespace, note: Callable[[Event], None]
+) -> PersonId | None:
+    """Who makes the key; None where people.yaml does not know them and has no admin yet."""
+    known = configuration.people.person(PersonId(arguments.person or ""))
     admins = configuration.people.admins()
-    if not admins:
-        return
-    if person is None:
-        raise WrongUsage("people.yaml has an admin, so say who you are: --as PERSON.")
-    if PersonId(person) not in admins:
-        raise NotAllowed("Only an admin may make API keys (people.yaml, roles).")
+    if admins and (arguments.person is None or arguments.reason is None):
+        raise WrongUsage(
+            "people.yaml has an admin, so say who you are and why: --as PERSON --reason TEXT."
+        )
+    if arguments.reason is not None:
+        check_reason(arguments.reason)
+    if not admins or (known and known.id in admins):
+        return known.id if known else None
+    refusal = NotAllowed("Only an admin may make API keys (people.yaml, roles).")
+    actor = known.id if known else "unknown"
+    note(RightRefused(actor=actor, code=refusal.code, wanted="make key", origin=origin()))
+    raise refusal
 
 
 def _service(configuration: Configuration, name: str) -> Service:

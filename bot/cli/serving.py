@@ -18,6 +18,14 @@ from bot.terminal import Terminal
 # `placet pending` need not wait for it.
 # ruff: noqa: PLC0415
 
+_OTHER_STORE = (
+    "PLACET_REDIS_URL",
+    "PLACET_AUDIT_KEY",
+    "PLACET_AUDIT_KEY_FILE",
+    "PLACET_PSEUDONYM_KEY",
+    "PLACET_PSEUDONYM_KEY_FILE",
+)
+
 
 def add_to(add: Add) -> None:
     """The commands of this module."""
@@ -34,6 +42,7 @@ def _demo(arguments: Namespace, terminal: Terminal) -> int:
     from bot.bootstrap import stop_signal
     from bot.demo.run import Options, run_demo
 
+    _check_own_store(terminal)
     settings = Settings.from_environment(terminal.environment)
     if PREFIX + "LOG_LEVEL" not in terminal.environment:
         settings = settings.model_copy(update={"log_level": "warning"})
@@ -46,6 +55,15 @@ def _demo(arguments: Namespace, terminal: Terminal) -> int:
     if not arguments.ready_json:
         terminal.say("", "The demo has stopped. Its state is kept for the next start.")
     return FINE
+
+
+def _check_own_store(terminal: Terminal) -> None:
+    """Stops the demo's made-up people from approving what somebody really asks."""
+    if given := [name for name in _OTHER_STORE if name in terminal.environment]:
+        raise WrongUsage(
+            f"{given[0]} is set, and the demo always runs a store and keys of its own, for its "
+            "people are made up. Unset it, or use `placet serve` with people of your own."
+        )
 
 
 def _serve(_: Namespace, terminal: Terminal) -> int:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from pydantic import JsonValue
@@ -15,8 +15,9 @@ from approvals.answer import Json, callback_data, public_decision
 from approvals.model import ApprovalRequest, PersonId, Requester
 from approvals.policy.people import People
 from approvals.privacy.full_view import FullView
+from bot.terminal import wrapped
 
-_LABEL = 12  # the width of the left column
+_MARGIN, _LABEL = 2, 12  # the widths of the left columns
 _CAUSES = {
     "no_decision": "nobody decided in time",
     "not_presented": "it reached no approver in time",
@@ -27,6 +28,8 @@ _CAUSES = {
     "subject_erased": "the subject was erased",
     "denied_by_approver": "",
 }
+
+Row = tuple[str, str]  # a label and its text; further rows of one label have an empty one
 
 
 class Naming:
@@ -60,15 +63,17 @@ def card_data(request: ApprovalRequest, naming: Naming) -> Json:
     }
 
 
-def card(request: ApprovalRequest, naming: Naming, now: datetime) -> list[str]:
+def card(request: ApprovalRequest, naming: Naming, now: datetime, width: int) -> list[str]:
     """The facts of a card: policy's words, who asks, counts, times and state."""
-    return [_head(request), *_who(request, naming), *_state(request, naming, now)]
+    rows = (*_who(request, naming), *_state(request, naming, now))
+    return [_head(request), *_laid_out(rows, width)]
 
 
-def details(view: FullView, request: ApprovalRequest, naming: Naming, now: datetime) -> list[str]:
+def details(
+    view: FullView, request: ApprovalRequest, naming: Naming, now: datetime, width: int
+) -> list[str]:
     """Everything an entitled person may see, masked."""
-    rows: list[str] = []
-    rows += _row("why", *view.justification.split("\n"))
+    rows = [*_who(request, naming), *_row("why", view.justification)]
     rows += _row("named as", f"{view.given_name} (by the service)") if view.given_name else []
     for label, value in (("subject", view.subject), ("ticket", view.ticket)):
         rows += _row(label, value) if value else []
@@ -77,7 +82,7 @@ def details(view: FullView, request: ApprovalRequest, naming: Naming, now: datet
     if view.hidden_fields:
         rows += _row("not shown", _count(view.hidden_fields, "more field"))
     rows += _row("context", *(f"{name}: {_plain(value)}" for name, value in view.context.items()))
-    return [_head(request), *_who(request, naming), *rows, *_state(request, naming, now)]
+    return [_head(request), *_laid_out((*rows, *_state(request, naming, now)), width)]
 
 
 def state_of(request: ApprovalRequest, naming: Naming) -> str:
@@ -87,7 +92,7 @@ def state_of(request: ApprovalRequest, naming: Naming) -> str:
         return "pending"
     people = " and ".join(naming.person(who.person) for who in decision.by)
     reason = str(told["reason"] or "")
-    reason = _CAUSES.get(reason, reason)
+    reason = " ".join(_CAUSES.get(reason, reason).split())
     by = f" by {people}" if people else ""
     if not by and decision.outcome in ("approved", "denied"):
         by = f" by rule {decision.rule}"
@@ -121,7 +126,7 @@ def _head(request: ApprovalRequest) -> str:
     return f"{request.asked.title}: {request.status}"
 
 
-def _who(request: ApprovalRequest, naming: Naming) -> Iterator[str]:
+def _who(request: ApprovalRequest, naming: Naming) -> Iterator[Row]:
     asked = request.asked
     yield from _row("id", request.id)
     yield from _row("asked by", f"{naming.requester(asked.requester)}, through {request.service}")
@@ -131,7 +136,7 @@ def _who(request: ApprovalRequest, naming: Naming) -> Iterator[str]:
         yield from _row("data", ", ".join(asked.data_classes))
 
 
-def _state(request: ApprovalRequest, naming: Naming, now: datetime) -> Iterator[str]:
+def _state(request: ApprovalRequest, naming: Naming, now: datetime) -> Iterator[Row]:
     policy = request.policy
     yield from _row("rule", f"{policy.rule}: {policy.why}" if policy.why else policy.rule)
     if policy.decision == "review":
@@ -149,10 +154,17 @@ def _state(request: ApprovalRequest, naming: Naming, now: datetime) -> Iterator[
         yield from _row("grant", f"{request.grant.status}, its time ends {end}")
 
 
-def _row(label: str, *lines: str) -> list[str]:
-    """The label before the first line; further ones are set below it, so none can pose as a row."""
-    labels = [label, *[""] * len(lines)]
-    return [f"  {name:{_LABEL}}{line}" for name, line in zip(labels, lines, strict=False)]
+def _row(label: str, *texts: str) -> list[Row]:
+    labels = [label, *[""] * len(texts)]
+    return list(zip(labels, texts, strict=False))
+
+
+def _laid_out(rows: Iterable[Row], width: int) -> Iterator[str]:
+    """Each text right of its label, broken by us, so that none can pose as a row."""
+    for label, text in rows:
+        first, *more = wrapped(text, width - _MARGIN - _LABEL)
+        yield f"{'':{_MARGIN}}{label:{_LABEL}}{first}".rstrip()
+        yield from (f"{'':{_MARGIN + _LABEL}}{line}" for line in more)
 
 
 def _plain(value: JsonValue) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
+import os
+import struct
+import termios
 
 import pytest
 
-from bot.terminal import Terminal, neutral, table
+from bot.terminal import Terminal, neutral, shortened, table, wrapped
 
 
 def _terminal(types: str = "") -> Terminal:
@@ -51,3 +55,34 @@ def test_the_question_goes_to_standard_error() -> None:
     terminal = _terminal("YES\n")
     assert terminal.confirms("Approve?")
     assert _out(terminal) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("", [""]),
+        ("one  two", ["one two"]),
+        ("first line\n\nsecond", ["first line", "|", "| second"]),
+        ("abcdefghij klm", ["abcdefghij", "| klm"]),
+        ("abcdefghijklm n", ["abcdefghij", "| klm n"]),
+        ("日" * 6, ["日" * 5, "| 日"]),
+        ("a\x1b[2Jb", ["a<U+001B>[", "| 2Jb"]),
+        ("abcdefgh" + " " * 60 + "id   req_FAKE", ["abcdefgh", "| id", "| req_FAKE"]),
+    ],
+)
+def test_text_is_broken_by_us_and_every_further_line_is_marked(text: str, lines: list[str]) -> None:
+    assert wrapped(text, 12) == lines
+
+
+def test_a_text_for_a_cell_is_one_short_line() -> None:
+    assert shortened("one  two\nthree", 40) == "one two three"
+    assert shortened("x" * 41, 40) == "x" * 39 + "…"
+    assert shortened("日" * 21, 40) == "日" * 19 + "…"
+
+
+def test_the_width_is_the_terminals_and_eighty_without_one() -> None:
+    assert _terminal().width == 80
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    with os.fdopen(ours), os.fdopen(theirs, "w") as screen:
+        assert Terminal({}, io.StringIO(), io.StringIO(), screen).width == 60

@@ -155,7 +155,9 @@ async def test_a_busy_port_is_named_and_the_demo_alone_takes_the_next(
         busy.listen()
         port = str(busy.getsockname()[1])
         for words in (("serve",), ("demo",)):
-            result = await command(tmp_path, *words, PLACET_PORT=port, **KEYS)
+            result = await command(
+                tmp_path, *words, PLACET_PORT=port, CRM_CALLBACK_SECRET=CALLBACK_SECRET
+            )
             assert (result.code, result.out) == (3, "")
             assert port in result.err
             assert len(result.err.splitlines()) == 1

@@ -105,7 +105,9 @@ async def test_a_request_that_nobody_decides_expires_on_time(tmp_path: Path) -> 
         assert event["data"]["decision"]["reason"] == "no_decision"
 
 
-@pytest.mark.parametrize("words", [("pending",), ("show", "req_1"), ("callbacks", "list")])
+@pytest.mark.parametrize(
+    "words", [("pending",), ("show", "req_" + "0" * 26), ("callbacks", "list")]
+)
 async def test_without_a_running_placet_a_command_says_how_to_start_one(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:

@@ -103,7 +103,8 @@ async def test_one_or_since_must_be_named(office: Office, words: tuple[str, ...]
 
 
 async def test_an_unknown_callback_is_refused(office: Office) -> None:
-    result = await office.shell("callbacks", "replay", "evt_1", *AS_BEN)
+    unknown = f"evt_req_{'0' * 26}_1"
+    result = await office.shell("callbacks", "replay", unknown, *AS_BEN)
     assert (result.code, result.err) == (1, "There is no callback with this id.\n")
 
 
@@ -114,3 +115,10 @@ async def test_a_time_that_cannot_be_read_is_wrong_usage(
     with pytest.raises(SystemExit, match="2"):
         await office.shell("callbacks", "replay", "--since", when, *AS_BEN)
     assert "write 30m, 2h or 7d" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["evt_\udcff", "evt_1", "req_" + "0" * 26])
+async def test_what_cannot_be_an_id_never_reaches_the_store(office: Office, text: str) -> None:
+    result = await office.shell("callbacks", "replay", text, *AS_BEN)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("That is no callback's ID")

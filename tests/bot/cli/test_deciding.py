@@ -96,8 +96,18 @@ async def test_show_refuses_whoever_has_no_right_to_the_full_view(
 
 
 async def test_an_unknown_id_is_refused_in_one_sentence(office: Office) -> None:
-    result = await office.shell("show", "req_nothing")
+    result = await office.shell("show", "req_" + "0" * 26)
     assert (result.code, result.out, result.err) == (1, "", "There is no such request.\n")
+
+
+@pytest.mark.parametrize("text", ["req_\udcff", "req_", "req_" + "0" * 25 + "\n", "evt_1", ""])
+async def test_what_cannot_be_an_id_never_reaches_the_store(office: Office, text: str) -> None:
+    for words in (("show",), ("approve", *AS_ANNA, "--yes"), ("deny", *AS_ANNA, "--yes")):
+        command, *options = words
+        result = await office.shell(command, text, *options)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith("That is no request's ID")
+    assert (await office.shell("cancel", text, *AS_ANNA)).code == 2
 
 
 async def test_approve_shows_asks_and_approves(office: Office) -> None:
@@ -228,6 +238,21 @@ async def test_what_changes_state_needs_person_and_reason(
     assert "--reason: must not be empty" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("reason", ["x" * 501, "looks\u202efine", "broken \udcff"])
+@pytest.mark.parametrize("command", ["approve", "deny", "cancel"])
+async def test_a_reason_that_cannot_be_kept_is_told_before_anything_is_recorded(
+    office: Office, command: str, reason: str
+) -> None:
+    request = await office.ask()
+    person = "ben" if command == "cancel" else "anna"
+    result = await office.shell(command, request, "--as", person, "--reason", reason, types="y\n")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("--reason holds ")
+    assert len(result.err.splitlines()) == 1
+    after = await office.request(request)
+    assert (after.status, after.views) == ("pending", ())
+
+
 async def test_a_machines_request_names_machine_and_owner(office: Office) -> None:
     await office.ask(requester={"id": "job:nightly"}, subject=None, params={"birth_date": "x"})
     result = await office.shell("pending")
@@ -248,7 +273,7 @@ async def test_the_full_view_holds_all_that_was_asked(office: Office) -> None:
     lines = result.out.splitlines()
     for line in (
         "  why         First line of the reason",
-        "                rule        forged row",
+        "              | rule forged row",
         "  ticket      ZD-1",
         "  purpose     support",
         "  records     1,240",
@@ -257,6 +282,31 @@ async def test_the_full_view_holds_all_that_was_asked(office: Office) -> None:
         "              device.managed: true",
     ):
         assert line in lines
+
+
+async def test_a_long_text_cannot_pose_as_a_row_of_ours(office: Office) -> None:
+    forged = "Please look" + " " * 60 + "id          req_FAKE"
+    request = await office.ask(
+        justification=forged + "\n\n" + "x" * 200, params={"email": forged + " 日" * 60}
+    )
+    words = ("--as", "anna", "--reason", "No" + forged, "--yes")
+    out = (await office.shell("deny", request, *words)).out
+    out += (await office.shell("show", request)).out
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "  why         Please look id req_FAKE" in lines
+    ours = [line for line in lines if line.startswith("  ") and line[2] != " "]
+    assert {line for line in ours if line.split()[0] == "id"} == {f"  id          {request}"}
+    assert not [line for line in lines if line.startswith("id") or "  req_FAKE" in line]
+    assert sum(line.startswith(" " * 14 + "| x") for line in lines) == 4
+
+
+async def test_in_the_list_a_long_name_is_shortened(office: Office) -> None:
+    await office.ask(requester={"id": "job:" + "nightly" + " " * 60 + "y" * 90})
+    result = await office.shell("pending")
+    assert result.out.splitlines()[1:] != []
+    assert " yyyyy" in result.out
+    assert "y" * 60 not in result.out
 
 
 async def test_expired_and_by_rule_are_told_in_words(office: Office) -> None:

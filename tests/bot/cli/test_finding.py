@@ -13,8 +13,11 @@ import pytest
 from bot.deployment import RUNNING, running_file
 from bot.settings import Settings
 from tests.bot.cli.conftest import Office, Shell
+from tests.configurations import write_configuration
 
 OURS = ("PLACET_REDIS_URL", "PLACET_NAMESPACE", "PLACET_AUDIT_KEY", "PLACET_PSEUDONYM_KEY")
+
+KEY_NEW = ("key", "new", "crm", "--as", "ben", "--reason", "Rotation")
 
 
 def a_dead_pid() -> int:
@@ -80,15 +83,71 @@ async def test_a_process_that_is_gone_is_ignored(office: Office, tmp_path: Path)
     assert "placet serve" in result.err
 
 
-@pytest.mark.parametrize("content", ["", "{}", "not json", '{"pid": "x"}'])
-async def test_a_file_that_says_nothing_is_ignored(
-    shell: Shell, tmp_path: Path, content: str
+@pytest.mark.parametrize("content", ["", "{}", "not json", '{"pid": "x"}', "[]", '"\\ud800"'])
+@pytest.mark.parametrize("words", [("pending",), KEY_NEW])
+def test_a_file_that_says_nothing_is_named(
+    shell: Shell, tmp_path: Path, content: str, words: tuple[str, ...]
 ) -> None:
+    write_configuration(tmp_path / "config")
     (tmp_path / "data").mkdir()
     path = tmp_path / "data" / RUNNING
     path.write_text(content)
     path.chmod(0o600)
-    assert (await shell("pending")).code == 3
+    result = shell.now(*words)
+    assert result.code == 3
+    assert str(path) in result.err
+    assert len(result.err.splitlines()) == 1
+    assert str(path) in shell.now("check").err
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"namespace": "no such {name}"},
+        {"namespace": ""},
+        {"redis_url": "ftp://user:hush@127.0.0.1"},
+        {"redis_url": "redis://127.0.0.1:hush"},
+        {"redis_url": "redis://127.0.0.1:1?hush=1"},
+        {"redis_url": "redis://127.0.0.1:1?db=hush"},
+        {"pid": True},
+        {"pid": 1.5},
+    ],
+)
+async def test_a_file_with_a_wrong_value_is_named_and_not_its_value(
+    office: Office, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    path = write_running(
+        tmp_path / "data", office.shell.environment, tmp_path / "config", os.getpid()
+    )
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    result = await outside(office)("pending")
+    assert (result.code, result.out) == (3, "")
+    assert str(path) in result.err
+    assert "hush" not in result.err
+
+
+@pytest.mark.parametrize("pid", [0, -1, 2**80])
+async def test_a_pid_that_is_no_process_of_placet_does_not_run(
+    office: Office, tmp_path: Path, pid: int
+) -> None:
+    write_running(tmp_path / "data", office.shell.environment, tmp_path / "config", pid)
+    result = await outside(office)("pending", "--json")
+    assert (result.code, result.data["error"]) == (3, "nothing_runs")
+
+
+@pytest.mark.parametrize("name", ["PLACET_AUDIT_KEY", "PLACET_PSEUDONYM_KEY"])
+async def test_another_key_in_the_environment_is_refused_and_not_used(
+    office: Office, tmp_path: Path, name: str
+) -> None:
+    environment = office.shell.environment
+    write_running(tmp_path / "data", environment, tmp_path / "config", os.getpid())
+    shell = outside(office)
+    assert (await shell("pending", **{name: environment[name]})).code == 0
+    for words in (("pending",), ("check",), KEY_NEW):
+        result = await shell(*words, **{name: environment[name] + "x"})
+        assert (result.code, result.out) == (2, "")
+        assert name in result.err
+        assert environment[name] not in result.err
 
 
 async def test_a_file_that_others_can_read_or_write_is_ignored(

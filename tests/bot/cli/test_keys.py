@@ -12,9 +12,12 @@ import pytest
 from approvals.model import KeyId
 from approvals.policy.loader import load_configuration
 from bot.api_keys import key_hash, new_api_key
-from tests.bot.cli.conftest import Shell
+from tests.bot.cli.conftest import AUDIT_KEY, PSEUDONYM_KEY, Office, Shell
+from tests.bot.cli.test_finding import outside, write_running
 from tests.configurations import API_KEY, write_configuration
 
+NOT_ON_RECORD = "is not on record"
+WHY = ("--reason", "Rotation of the year")
 HASH = key_hash(API_KEY["crm"])
 BLOCK = f"""\
 # Who may ask
@@ -152,11 +155,66 @@ def test_once_there_is_an_admin_only_an_admin_makes_keys(shell: Shell, tmp_path:
     write_configuration(tmp_path / "config")
     nobody = shell.now("key", "new", "crm")
     assert (nobody.code, "--as" in nobody.err) == (2, True)
-    anna = shell.now("key", "new", "crm", "--as", "anna")
+    silent = shell.now("key", "new", "crm", "--as", "ben")
+    assert (silent.code, silent.out, "--reason" in silent.err) == (2, "", True)
+    anna = shell.now("key", "new", "crm", "--as", "anna", *WHY)
     assert (anna.code, "Only an admin" in anna.err) == (1, True)
-    ben = shell.now("key", "new", "crm", "--as", "ben", "--json")
+    ben = shell.now("key", "new", "crm", "--as", "ben", *WHY, "--json")
     assert ben.code == 0
     assert ben.data["stored"] is True
+
+
+async def test_a_new_key_is_on_record_where_the_deployment_runs(office: Office) -> None:
+    result = await office.shell("key", "new", "crm", "--as", "ben", *WHY)
+    assert (result.code, NOT_ON_RECORD in result.err) == (0, False)
+    (entry,) = [e for e in await office.entries() if e["type"] == "key.made"]
+    assert (entry["data"]["service"], entry["data"]["key"]) == ("crm", "crm-2")
+    assert (entry["data"]["person"], entry["data"]["origin"]["via"]) == ("ben", "cli")
+    assert "Rotation" not in str(entry)
+
+
+async def test_a_refused_key_is_on_record_too(office: Office) -> None:
+    for person, actor in (("anna", "anna"), ("mallory", "unknown")):
+        result = await office.shell("key", "new", "crm", "--as", person, *WHY)
+        assert (result.code, result.out) == (1, "")
+        entry = [e for e in await office.entries() if e["type"] == "right.refused"][-1]
+        assert (entry["data"]["actor"], entry["data"]["wanted"]) == (actor, "make key")
+
+
+async def test_a_deployment_found_by_its_file_keeps_the_record(
+    office: Office, tmp_path: Path
+) -> None:
+    write_running(tmp_path / "data", office.shell.environment, tmp_path / "config", os.getpid())
+    assert (await outside(office)("key", "new", "crm", "--as", "ben", *WHY)).code == 0
+    assert "key.made" in [entry["type"] for entry in await office.entries()]
+
+
+async def test_a_key_of_another_configuration_is_not_this_deployments(
+    office: Office, tmp_path: Path
+) -> None:
+    write_running(tmp_path / "data", office.shell.environment, tmp_path / "config", os.getpid())
+    write_configuration(tmp_path / "other")
+    words = ("key", "new", "crm", "--as", "ben", *WHY)
+    result = await outside(office)(*words, PLACET_CONFIG_DIR=str(tmp_path / "other"))
+    assert (result.code, NOT_ON_RECORD in result.err) == (0, True)
+    assert "key.made" not in [entry["type"] for entry in await office.entries()]
+
+
+@pytest.mark.parametrize("changes", [{}, {"PLACET_REDIS_URL": "redis://127.0.0.1:1"}])
+def test_without_a_store_the_key_is_made_and_the_missing_record_told(
+    shell: Shell, services: Path, changes: dict[str, str]
+) -> None:
+    keys = {"PLACET_AUDIT_KEY": AUDIT_KEY, "PLACET_PSEUDONYM_KEY": PSEUDONYM_KEY}
+    result = shell.now("key", "new", "crm", **(keys | changes))
+    assert (result.code, result.out.startswith("plc_crm-2_")) == (0, True)
+    assert result.err.count(NOT_ON_RECORD) == 1
+
+
+async def test_keys_that_are_not_the_deployments_write_no_entry(office: Office) -> None:
+    words = ("key", "new", "crm", "--as", "ben", *WHY)
+    result = await office.shell(*words, PLACET_AUDIT_KEY=AUDIT_KEY + "x")
+    assert (result.code, NOT_ON_RECORD in result.err) == (0, True)
+    assert "key.made" not in [entry["type"] for entry in await office.entries()]
 
 
 def test_files_with_faults_are_told_and_left(shell: Shell, services: Path) -> None:

@@ -150,6 +150,24 @@ def test_the_demo_with_its_sample_asks_and_says_goodbye(shell: Shell) -> None:
     assert result.out.endswith("The demo has stopped. Its state is kept for the next start.\n")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PLACET_REDIS_URL",
+        "PLACET_AUDIT_KEY",
+        "PLACET_AUDIT_KEY_FILE",
+        "PLACET_PSEUDONYM_KEY",
+        "PLACET_PSEUDONYM_KEY_FILE",
+    ],
+)
+def test_the_demos_made_up_people_never_meet_a_real_store(shell: Shell, name: str) -> None:
+    result = shell.now("demo", **{name: "redis://127.0.0.1:1"})
+    assert (result.code, result.out) == (2, "")
+    assert f"{name} is set" in result.err
+    assert "placet serve" in result.err
+    assert not Path(shell.environment["PLACET_DATA_DIR"]).exists()
+
+
 def test_a_data_directory_that_cannot_be_made_is_told_plainly(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where a directory belongs")
     result = shell.now("serve")
