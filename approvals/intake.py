@@ -88,7 +88,10 @@ def prepare(
         grant_ttl=terms.grant_ttl,
         uses=terms.uses,
         digest=action_digest(
-            action=ask.action, subject=ask.subject, params=ask.params or None, salt=salt
+            action=ask.action,
+            subject=ask.subject,
+            params=ask.params if "params" in ask.model_fields_set else None,
+            salt=salt,
         ),
         salt=salt,
         subject_mark=marks.subject(ask.subject) if ask.subject else None,

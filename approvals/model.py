@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Literal, NewType
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 RequestId = NewType("RequestId", str)
 GrantId = NewType("GrantId", str)
@@ -108,9 +108,9 @@ class Asked(Kept):
     subject: str | None = None
     record_count: int | None = None
     data_classes: tuple[str, ...] = ()
-    params: dict[str, JsonValue] = {}
+    params: dict[str, JsonValue] = Field(default_factory=dict)
     hidden_fields: int = 0
-    context: dict[str, JsonValue] = {}
+    context: dict[str, JsonValue] = Field(default_factory=dict)
     context_ignored: tuple[str, ...] = ()
     callback_url: str | None = None
 

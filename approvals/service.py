@@ -1,4 +1,4 @@
-"""The use cases, one method each: load, decide, commit. Only this module commits.
+"""The use cases, one method each: load, decide, commit. Requests change only here.
 
 Knows no transport: who calls has been authenticated, and every refusal is one of `errors`.
 """
@@ -18,6 +18,7 @@ from approvals import lifecycle
 from approvals.ask import Ask, reason_text
 from approvals.change import Cancelling, Change, DenyRule, Voting
 from approvals.errors import (
+    ActionNotAllowed,
     DeniedByPolicy,
     IdempotencyConflict,
     NotAllowed,
@@ -81,23 +82,24 @@ class ApprovalService:
         self, caller: Caller, ask: Ask, *, body: bytes, idempotency_key: str | None
     ) -> Opened:
         """Opens a request, or answers the one that the same key and body opened before."""
-        self._store.health.check_opening()
         marks = self._store.marks
         body_mark = marks.body(body)
         key = marks.idempotency(idempotency_key) if idempotency_key else None
         clock = self._store.records.read_clock()
         if key and (used := await self._store.records.idempotent(caller.service, key)):
             return await self._repeated(used, body_mark)
+        self._store.health.check_opening()  # a repeat wants nothing new, and is answered above
         at = (await clock).now
-        opening = prepare(
-            self.configuration,
-            caller,
-            ask,
-            now=at,
-            marks=marks,
-            body=body,
-            chance=Chance(id=os.urandom(10), salt=os.urandom(16)),
-        )
+        with self._noting_refused_service(caller):
+            opening = prepare(
+                self.configuration,
+                caller,
+                ask,
+                now=at,
+                marks=marks,
+                body=body,
+                chance=Chance(id=os.urandom(10), salt=os.urandom(16)),
+            )
         for attempt in range(MOST_TRIES):
             change = lifecycle.open_request(opening, at)
             answer = await self._store.records.open(change, at, (key, body_mark) if key else None)
@@ -187,8 +189,9 @@ class ApprovalService:
 
         with self._noting_refusals(person, vote, request, origin):
             after = await self._change(request, decide)
-        if vote == "approve" and after.status == "denied" and after.decision:
-            rule = after.decision.rule
+        is_by_policy = after.decision is not None and not after.decision.by
+        if vote == "approve" and after.status == "denied" and is_by_policy:
+            rule = after.decision.rule if after.decision else None
             raise DeniedByPolicy(f"Rule {rule}, now in force, denies this request; it has ended.")
         return after
 
@@ -243,8 +246,11 @@ class ApprovalService:
             if isinstance(answer, Answer) and answer.code == "OK":
                 changed.append(change.request)
                 del waiting[lease.member]
-        others = [await self.on_deadline(lease) for lease in waiting.values()]
-        return changed + [request for request in others if request]
+        for lease in waiting.values():
+            with suppress(StoreUnavailable):  # a bad record, or a busy one: it comes back
+                after = await self.on_deadline(lease)
+                changed += [after] if after else []
+        return changed
 
     async def reset_clock(self, person: PersonId, origin: Origin) -> timedelta:
         """An admin lets the store's time follow its clock again; answers how far it was behind."""
@@ -316,6 +322,15 @@ class ApprovalService:
                 "This Idempotency-Key was used with another body. Use a new key for a new request."
             )
         return Opened((await self._load(request)).request, is_new=False)
+
+    @contextmanager
+    def _noting_refused_service(self, caller: Caller) -> Iterator[None]:
+        try:
+            yield
+        except ActionNotAllowed as refusal:
+            event = RightRefused(actor=caller.service, code=refusal.code, wanted="open")
+            self._store.system.note_refusal(event)
+            raise
 
     @contextmanager
     def _noting_refusals(

@@ -30,9 +30,9 @@ _log = logging.getLogger(__name__)
 _WAITS_S = (0, 2, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 18000, 36000, 86400)
 SCHEDULE = tuple(timedelta(seconds=wait) for wait in _WAITS_S)
 JITTER = 0.2
-AT_ONCE_PER_SERVICE = 2
-WAITING_PER_SERVICE = 100
-WAIT_IN_LINE_S = 2.0  # with the attempt's own 10 s shorter than the queue's lease
+AT_ONCE_PER_RECEIVER = 2
+WAITING_PER_RECEIVER = 100
+WAIT_IN_LINE_S = 0.5  # with the attempt's own 10 s shorter than the queue's lease
 SLOW = timedelta(milliseconds=500)
 DEFER_BY = timedelta(milliseconds=100)
 CLOSEST, FARTHEST = timedelta(milliseconds=2), timedelta(milliseconds=20)  # of those put off
@@ -61,14 +61,14 @@ class Attempt:
 
 
 class Line:
-    """The callbacks of one service: two at once, a few waiting, the rest put off.
+    """The callbacks of one receiver: two at once, some waiting a moment, the rest put off.
 
-    Nothing waits behind a receiver that was slow or failed, so that it holds two places of the
-    worker's and no more.
+    Nothing waits behind a receiver that was slow or failed, and nothing waits long: so it holds
+    two places of the worker's, and others for half a second at most.
     """
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(AT_ONCE_PER_SERVICE)
+        self._places = asyncio.Semaphore(AT_ONCE_PER_RECEIVER)
         self._waiting = 0
         self._is_slow = False
         self._apart = FARTHEST
@@ -76,7 +76,7 @@ class Line:
 
     async def enter(self) -> bool:
         """Takes a place, or tells that the callback is to be put off."""
-        if self._places.locked() and (self._is_slow or self._waiting >= WAITING_PER_SERVICE):
+        if self._places.locked() and (self._is_slow or self._waiting >= WAITING_PER_RECEIVER):
             return False
         self._waiting += 1
         try:
@@ -96,7 +96,7 @@ class Line:
         """Remembers whether the receiver keeps up."""
         took = timedelta(milliseconds=attempt.milliseconds)
         self._is_slow = attempt.status is None or took > SLOW
-        pace = FARTHEST if self._is_slow else took / AT_ONCE_PER_SERVICE
+        pace = FARTHEST if self._is_slow else took / AT_ONCE_PER_RECEIVER
         self._apart = min(max(pace, CLOSEST), FARTHEST)
 
     def later(self, now: datetime) -> datetime:
@@ -125,10 +125,11 @@ class CallbackSender:
         self._egress = egress
         self._receivers = receivers
         self._metrics = metrics
-        self._lines: defaultdict[ServiceId, Line] = defaultdict(Line)
+        self._lines: defaultdict[tuple[ServiceId, str], Line] = defaultdict(Line)
 
     async def deliver(self, event: EventId, lease_end: str, now: datetime) -> None:
         """Makes one attempt, writes what became of it, and gives the lease back."""
+        began = time.monotonic()
         try:
             callback = await self._outbox.callback(event)
         except NotFound:
@@ -137,19 +138,20 @@ class CallbackSender:
         if callback.status != "queued":
             await self._queue.finish(event, lease_end)
             return
-        line = self._lines[callback.service]
+        line = self._lines[callback.service, origin_of(callback.url)]
         if not await line.enter():
-            await self._queue.finish(event, lease_end, line.later(now))
+            waited = timedelta(seconds=time.monotonic() - began)
+            await self._queue.finish(event, lease_end, line.later(now + waited))
             return
         try:
-            await self._attempt(callback, lease_end, now)
+            await self._attempt(callback, lease_end, line)
         finally:
             line.leave()
 
-    async def _attempt(self, callback: Callback, lease_end: str, now: datetime) -> None:
+    async def _attempt(self, callback: Callback, lease_end: str, line: Line) -> None:
         attempt = await self._send(callback)
-        self._lines[callback.service].learn(attempt)
-        outcome = judge(attempt, callback.attempts + 1, now)
+        line.learn(attempt)
+        outcome = judge(attempt, callback.attempts + 1)
         self._metrics.callback_attempted(outcome.word)
         _log.info(
             outcome.event.type,
@@ -176,16 +178,23 @@ class CallbackSender:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": signature,
         }
+        began = time.monotonic()
         try:
             reply = await self._egress.post(
                 callback.service, receiver.destinations, callback.url, callback.body, headers
             )
         except DeliveryFailed as failure:
-            return Attempt(None, failure.kind, None, 0)
+            milliseconds = round((time.monotonic() - began) * 1000)
+            return Attempt(None, failure.kind, None, milliseconds)
         return Attempt(reply.status, None, reply.retry_after, reply.milliseconds)
 
 
-def judge(attempt: Attempt, number: int, now: datetime) -> Outcome:
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a callback URL: what counts as one receiver."""
+    return "/".join(url.split("/", 3)[:3]).lower()
+
+
+def judge(attempt: Attempt, number: int) -> Outcome:
     """What attempt `number` (from 1) means: delivered, refused (410), again later, or dead."""
     status = attempt.status
     if status is not None and 200 <= status < 300:
@@ -196,7 +205,7 @@ def judge(attempt: Attempt, number: int, now: datetime) -> Outcome:
         return _outcome(attempt, number, "dead", "dead")
     wait = SCHEDULE[number] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - jitter
     wait = max(wait, attempt.retry_after or wait)
-    return _outcome(attempt, number, "failed", "queued", now + wait)
+    return _outcome(attempt, number, "failed", "queued", wait)
 
 
 def _outcome(
@@ -204,7 +213,7 @@ def _outcome(
     number: int,
     word: AttemptWord,
     status: CallbackStatus,
-    next_try: datetime | None = None,
+    again_in: timedelta | None = None,
 ) -> Outcome:
     event = CallbackAttempted(
         type=f"callback.{word}",
@@ -213,4 +222,4 @@ def _outcome(
         kind=attempt.kind,
         milliseconds=attempt.milliseconds,
     )
-    return Outcome(word, event, status, next_try)
+    return Outcome(word, event, status, again_in)

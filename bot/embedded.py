@@ -99,11 +99,10 @@ class EmbeddedStore:
 
     async def watch(self) -> None:
         """Ends only by `StoreRefused`, when the server has ended without being asked to."""
-        lock = _Lock(self.directory / SERVER_LOCK)
-        # The server holds it as long as it lives, adopted or our own; nothing tells us when.
-        while not lock.take():  # noqa: ASYNC110 - as above
-            await asyncio.sleep(_WATCH)
-        lock.close()
+        with _Lock(self.directory / SERVER_LOCK) as lock:
+            # The server holds it as long as it lives, adopted or our own; nothing tells us when.
+            while not lock.take():  # noqa: ASYNC110 - as above
+                await asyncio.sleep(_WATCH)
         raise StoreRefused(
             f"the embedded store has ended unexpectedly; see {self.log}, and start Placet again: "
             "what it acknowledged is kept"

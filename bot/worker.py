@@ -68,6 +68,8 @@ class QueueLoop:
         self._at_once = at_once
         self._pace = pace
         self._together = together
+        # A claim a group: while one is worked on, the store is busy with the one before it.
+        self._claimed_at_once = together if together > 1 else MOST
         self._in_hand: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
 
@@ -95,7 +97,7 @@ class QueueLoop:
             return
         self._woken.clear()
         try:
-            claimed = await self._queue.claim(min(free * self._together, MOST))
+            claimed = await self._queue.claim(min(free * self._together, self._claimed_at_once))
         except Exception as error:  # noqa: BLE001 - what one claim meets must not end the worker
             code = error.code if isinstance(error, PlacetError) else type(error).__name__
             _log.warning("claim failed", extra={"queue": self.name, "code": code})
@@ -160,7 +162,7 @@ class Worker:
                 await sender.deliver(EventId(member), lease_end, now)
 
         self._loops = (
-            QueueLoop(store.deadlines, self._on_deadlines, at_once=3, together=TOGETHER),
+            QueueLoop(store.deadlines, self._on_deadlines, at_once=8, together=TOGETHER),
             QueueLoop(store.callbacks, deliver, at_once=512),
         )
         self._wake = Subscription(

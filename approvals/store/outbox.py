@@ -5,10 +5,9 @@ A callback is a record of its own, so that an attempt never races a vote on its 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, cast
 
 from approvals.answer import callback_data, moment
@@ -18,7 +17,7 @@ from approvals.model import ApprovalRequest, EventId, Origin, PersonId, RequestI
 from approvals.store.keys import Keys
 from approvals.store.log import EntryPlace, seal_entry
 from approvals.store.pipeline import Pipeline
-from approvals.store.scripts import Commit, Scripts
+from approvals.store.scripts import Commit, Scripts, Write
 from approvals.store.times import from_millis, millis
 
 CallbackStatus = Literal["queued", "delivered", "refused", "dead"]
@@ -44,12 +43,15 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one attempt: the callback's new status, and when to try again if at all."""
+    """What became of one attempt: the callback's new status, and the wait before the next one.
+
+    The wait begins with the failure, which may be long after the claim.
+    """
 
     word: AttemptWord
     event: CallbackAttempted
     status: CallbackStatus
-    next_try: datetime | None = None
+    again_in: timedelta | None = None
 
 
 def freeze(request: ApprovalRequest, event_type: str, at: datetime, entry: int, mac: str) -> bytes:
@@ -66,7 +68,7 @@ def freeze(request: ApprovalRequest, event_type: str, at: datetime, entry: int, 
 
 def writes_of_new(
     keys: Keys, request: ApprovalRequest, event: EventId, at: datetime
-) -> list[tuple[str | None, ...]]:
+) -> list[Write]:
     """The writes that put a frozen callback into its record and the queue."""
     record = keys.callback(event)
     fields = {
@@ -97,10 +99,8 @@ class Outbox:
     async def callback(self, event: EventId) -> Callback:
         """One callback. Raises `NotFound`."""
         record = self._keys.callback(event)
-        # Under replica durability the load behind the read proves that what was read will last.
-        reply, _ = await asyncio.gather(
-            self._pipeline.run("HMGET", record, *_FIELDS), self._scripts.load(record)
-        )
+        reply = await self._pipeline.run("HMGET", record, *_FIELDS)
+        await self._scripts.confirm(record)
         values = cast("list[bytes | None]", reply)
         body = values.pop()
         if body is None:
@@ -123,10 +123,12 @@ class Outbox:
 
     async def record_attempt(self, callback: Callback, lease_end: str, outcome: Outcome) -> bool:
         """Writes an attempt's outcome and gives the lease back; False when another was first."""
-        next_try = str(millis(outcome.next_try)) if outcome.next_try else None
+        now = await self._now(callback.id)
+        next_try = str(millis(now + outcome.again_in)) if outcome.again_in else None
         return await self._record(
             callback,
             outcome.event,
+            now,
             op=f"{outcome.word}-{lease_end}",  # an overlapping worker has a lease of its own
             status=outcome.status,
             attempts=callback.attempts + 1,
@@ -135,7 +137,7 @@ class Outbox:
 
     async def replay(self, callback: Callback, person: PersonId, origin: Origin) -> bool:
         """Queues the same bytes again, with the whole retry schedule ahead."""
-        now = (await self._scripts.load(self._keys.callback(callback.id))).now
+        now = await self._now(callback.id)
         writes = (
             ("schedule", "callbacks", callback.id, str(millis(now))),
             ("publish", self._keys.wake_channel, "callbacks"),
@@ -143,11 +145,14 @@ class Outbox:
         event = CallbackReplayed(person=person, origin=origin)
         op = f"replay-{callback.version}"
         return await self._record(
-            callback, event, op=op, status="queued", attempts=0, writes=writes
+            callback, event, now, op=op, status="queued", attempts=0, writes=writes
         )
 
+    async def _now(self, event: EventId) -> datetime:
+        return (await self._scripts.load(self._keys.callback(event))).now
+
     async def dead(self) -> list[EventId]:
-        """The dead letters, oldest first."""
+        """The dead letters, oldest first: given up after the last attempt, or refused by 410."""
         reply = await self._pipeline.run("ZRANGE", self._keys.dead_callbacks, 0, -1)
         return [EventId(event.decode()) for event in cast("list[bytes]", reply)]
 
@@ -155,18 +160,18 @@ class Outbox:
         self,
         callback: Callback,
         event: Event,
+        now: datetime,
         *,
         op: str,
         status: CallbackStatus,
         attempts: int,
-        writes: tuple[tuple[str | None, ...], ...],
+        writes: tuple[Write, ...],
     ) -> bool:
         record = self._keys.callback(callback.id)
-        now = (await self._scripts.load(record)).now
         place = EntryPlace(callback.id, callback.version + 1, op, callback.entries + 1, now)
         list_of_dead = self._keys.dead_callbacks
         dead: tuple[str, ...] = ("zrem", list_of_dead, callback.id)
-        if status == "dead":
+        if status in ("dead", "refused"):  # in either case the service was not told
             dead = ("zadd", list_of_dead, str(millis(now)), callback.id)
         commit = Commit(
             op=op,

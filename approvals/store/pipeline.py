@@ -36,6 +36,7 @@ _Waiting = tuple[list[bytes], asyncio.Future[list[Reply]]]
 
 MAX_QUEUED = 4096  # about a second of work at the rates measured; beyond it, callers get 503
 MAX_BATCH = 256
+IN_FLIGHT = 8
 COMMAND_TIMEOUT_S = 3.0
 CONNECT_TIMEOUT_S = 2.0
 # What a sound command is refused with while the server is a replica, cut off, busy or out of disk.
@@ -68,7 +69,11 @@ def connection_pool(
 
 
 class Pipeline:
-    """One flusher, one batch in flight; what arrives meanwhile is the next batch."""
+    """A few batches in flight, each on a connection of its own; what arrives meanwhile waits.
+
+    Callers work while the server does, and one fsync of the server serves several connections.
+    Commands of different calls keep no order: who needs one after the other awaits it.
+    """
 
     def __init__(
         self, pool: BlockingConnectionPool, confirmation: Confirmation | None = None
@@ -76,7 +81,8 @@ class Pipeline:
         self._pool = pool
         self._confirmation = confirmation
         self._queue: deque[_Waiting] = deque()
-        self._flusher: asyncio.Task[None] | None = None
+        self._queued = 0
+        self._flushers: set[asyncio.Task[None]] = set()
 
     async def run(self, *command: Argument) -> Reply:
         """The reply to one command.
@@ -96,20 +102,23 @@ class Pipeline:
         """
         if not commands:
             return []
-        if len(self._queue) >= MAX_QUEUED:
+        if self._queued >= MAX_QUEUED:
             raise StoreUnavailable("The store is busy. Try again in a second.")
         # Packed here, so that what cannot be packed hurts its own caller and no batch.
         packed = [_packed(command) for command in commands]
         replies: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
         self._queue.append((packed, replies))
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush())
+        self._queued += len(packed)
+        if len(self._flushers) < IN_FLIGHT:
+            flusher = asyncio.create_task(self._flush())
+            self._flushers.add(flusher)
+            flusher.add_done_callback(self._flushers.discard)
         return await replies
 
     async def close(self) -> None:
         """Waits for what is in flight, then closes the connections."""
-        if self._flusher is not None:
-            await self._flusher
+        if self._flushers:
+            await asyncio.wait(self._flushers)
         await self._pool.aclose()
 
     async def _flush(self) -> None:
@@ -117,7 +126,7 @@ class Pipeline:
             live = self._next_batch()
             try:
                 answers = await self._send([packed for group, _ in live for packed in group])
-            except (RedisError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
                 _fail_all(live, error)
             else:
                 _answer_all(live, answers)
@@ -127,6 +136,7 @@ class Pipeline:
         size = 0
         while self._queue and size < MAX_BATCH:
             commands, replies = self._queue.popleft()
+            self._queued -= len(commands)
             # Who has stopped waiting has not been answered, so the commands need not run.
             if not replies.done():
                 batch.append((commands, replies))
@@ -188,7 +198,7 @@ def _fail_all(batch: list[_Waiting], error: BaseException) -> None:
         if reply.done():
             continue
         if isinstance(error, _Unconfirmed):
-            text = "Recorded, but the replicas have not confirmed it. Repeat with the same key."
+            text = "Recorded, but not yet confirmed by the replicas. Repeat it: it counts once."
             reply.set_exception(NotConfirmed(text))
         else:
             text = f"The store did not answer ({type(error).__name__}); the outcome is unknown."

@@ -12,7 +12,7 @@ from typing import cast
 from pydantic import ValidationError
 
 from approvals.change import Change
-from approvals.errors import StoreUnavailable
+from approvals.errors import NotConfirmed, StoreUnavailable
 from approvals.lifecycle import next_deadline
 from approvals.model import ApprovalRequest, EventId, RequestId, ServiceId, Status, event_id
 from approvals.signing import Marks
@@ -20,12 +20,12 @@ from approvals.store.keys import Keys
 from approvals.store.log import EntryPlace, SealedEntry, seal_entry
 from approvals.store.outbox import freeze, writes_of_new
 from approvals.store.pipeline import Pipeline
-from approvals.store.scripts import Answer, Commit, Loaded, Scripts
+from approvals.store.scripts import Answer, Commit, Loaded, Scripts, Write
 from approvals.store.times import millis
 
 _log = logging.getLogger(__name__)
 
-Writes = list[tuple[str | None, ...]]
+Writes = list[Write]
 # After an unknown outcome the same operation is asked again: it counts once.
 RETRY_PAUSES_S = (0.05, 0.3)
 LOADED_AT_ONCE = 200
@@ -289,6 +289,6 @@ async def _insist(commit: Callable[[], Awaitable[Answer]]) -> Answer:
     for pause in RETRY_PAUSES_S:
         try:
             return await commit()
-        except StoreUnavailable:
+        except (StoreUnavailable, NotConfirmed):
             await asyncio.sleep(pause)
     return await commit()

@@ -18,7 +18,8 @@ from approvals.store.times import from_millis, millis
 
 Call = tuple[Sequence[str], Sequence[Argument]]  # KEYS and ARGV
 Code = Literal["OK", "DUP", "EXISTS", "RACE", "STALE", "BEHIND", "LATE", "INVALID"]
-Write = tuple[str, ...]  # a verb of commit.lua; keys are named, not numbered
+# A verb of commit.lua with its key or queue by name; a None is the frozen bytes, or no time.
+Write = tuple[str | None, ...]
 NO_KEY = ("publish",)
 QUEUE_VERBS = ("schedule", "unschedule", "finish", "release")
 
@@ -73,7 +74,7 @@ class Commit:
     valid_before: datetime | None = None
     guarded: bool = False
     idempotency: tuple[str, str] | None = None
-    writes: tuple[tuple[str | None, ...], ...] = ()
+    writes: tuple[Write, ...] = ()
 
 
 def _source(name: str) -> str:
@@ -151,6 +152,11 @@ class Scripts:
             for version, entries, body in threes
         ]
 
+    async def confirm(self, record: str) -> None:
+        """After a plain read under durability `replica`: proves that what was read will last."""
+        if self._confirm == "1":
+            await self.load(record)
+
     def _call(self, commit: Commit) -> Call:
         keys = _KeyList(self._keys, commit.record)
         idempotency = commit.idempotency
@@ -211,7 +217,7 @@ class _KeyList:
             self._places[name] = len(self.names)
         return self._places[name]
 
-    def numbered(self, write: tuple[str | None, ...]) -> list[str | int | None]:
+    def numbered(self, write: Write) -> list[str | int | None]:
         """A write with its key's index in place of the name."""
         verb, key = write[0], cast("str", write[1])
         if verb in NO_KEY:

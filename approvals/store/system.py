@@ -18,7 +18,7 @@ from approvals.errors import StoreFailure, StoreUnavailable
 from approvals.events import ClockReset, Event, RightRefused, RightsRefusedMore
 from approvals.store.keys import QUEUES, Keys
 from approvals.store.log import EntryPlace, seal_entry
-from approvals.store.scripts import Commit, Scripts
+from approvals.store.scripts import Commit, Scripts, Write
 
 RECORD = "system"
 ENTRIES_PER_COMMIT = 50
@@ -72,7 +72,7 @@ class SystemRecord:
 
         For a clock that once ran ahead and was put right: until then the store's time stands.
         """
-        writes: list[tuple[str | None, ...]] = [("reset_clock", self._keys.clock)]
+        writes: list[Write] = [("reset_clock", self._keys.clock)]
         writes += [("release", queue) for queue in QUEUES]
         writes += [("publish", self._keys.wake_channel, queue) for queue in QUEUES]
         await self._commit(_new_op(), [event], tuple(writes))
@@ -105,7 +105,7 @@ class SystemRecord:
         return _new_op(), [self._queue.popleft() for _ in range(size)]
 
     async def _commit(
-        self, op: str, events: Sequence[Event], writes: tuple[tuple[str | None, ...], ...] = ()
+        self, op: str, events: Sequence[Event], writes: tuple[Write, ...] = ()
     ) -> None:
         for _ in range(MOST_TRIES):
             loaded = await self._scripts.load(self._keys.system)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from approvals.errors import Refusal
+from approvals.errors import ActionNotAllowed, Refusal
 from approvals.model import PersonId
 from approvals.store.log import is_genuine
-from tests.conftest import ANNA, CLEO, CLI, CRM, JONAS, SECRETS, Placet
+from tests.conftest import ANNA, BILLING, CLEO, CLI, CRM, JONAS, SECRETS, Placet
 from tests.stories.telling import (
     asks,
     history,
@@ -154,3 +154,13 @@ async def test_a_flood_of_refusals_is_counted_after_ten(placet: Placet) -> None:
 async def noted(placet: Placet) -> list[dict[str, Any]]:
     texts = [json.loads(text) async for text in placet.store.log.entries()]
     return [entry for entry in texts if entry["record"] == "system"]
+
+
+async def test_a_service_that_asks_what_it_may_not_is_written_down(placet: Placet) -> None:
+    with pytest.raises(ActionNotAllowed):
+        await asks(placet, caller=BILLING, action="users.export", params=None)
+    await placet.store.system.close()
+
+    (entry,) = await noted(placet)
+
+    assert entry["data"] == {"actor": "billing", "code": "action_not_allowed", "wanted": "open"}

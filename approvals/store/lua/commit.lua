@@ -140,9 +140,9 @@ redis.call('SET', KEYS[3], whole(t))
 
 local next_version = tonumber(version or '0') + 1
 local count = entries + #ARGV - 3
-redis.call('HSET', KEYS[1], 'version', whole(next_version), 'entries', whole(count))
+local fields = { 'version', whole(next_version), 'entries', whole(count) }
 if ARGV[2] ~= '' then
-  redis.call('HSET', KEYS[1], 'body', ARGV[2])
+  fields[5], fields[6] = 'body', ARGV[2]
 end
 if not opens then
   local kept = '\n' .. change.op .. '=' .. change.result .. operations
@@ -154,8 +154,10 @@ if not opens then
   if cut then
     kept = string.sub(kept, 1, cut - 1)
   end
-  redis.call('HSET', KEYS[1], 'ops', kept)
+  fields[#fields + 1] = 'ops'
+  fields[#fields + 1] = kept
 end
+redis.call('HSET', KEYS[1], unpack(fields))
 if change.idem ~= null then
   redis.call('SET', KEYS[change.idem[1]], change.idem[2])
 end

@@ -18,7 +18,7 @@ from approvals.store.outbox import AttemptWord, Callback, CallbackStatus, Outcom
 from approvals.store.store import Store
 from approvals.store.times import millis
 from tests.approvals.samples import CLI, opening, policy
-from tests.approvals.store.support import dump, log_of
+from tests.approvals.store.support import STANDS_AT, dump, log_of, stop_the_clock
 from tests.conftest import SECRETS
 
 EVENT = event_id(opening().id, 1)
@@ -45,7 +45,7 @@ def outcome(
     event = CallbackAttempted(
         type=f"callback.{word}", attempt=callback.attempts + 1, status=503, milliseconds=12
     )
-    return Outcome(word, event, status, callback.created_at + next_in if next_in else None)
+    return Outcome(word, event, status, next_in)
 
 
 async def test_a_new_callback_is_queued_untried(callback: Callback) -> None:
@@ -75,12 +75,13 @@ async def test_a_failed_attempt_is_tried_again_when_it_says(
     store: Store, client: Redis, keys: Keys, callback: Callback
 ) -> None:
     lease_end = await claimed(store)
+    await stop_the_clock(client, keys)  # long after the claim: the wait begins with the failure
     later = timedelta(minutes=2)
     failed = outcome("failed", "queued", later, callback)
     assert await store.outbox.record_attempt(callback, lease_end, failed)
     after = await store.outbox.callback(EVENT)
     assert (after.status, after.attempts, after.body) == ("queued", 1, callback.body)
-    due = millis(callback.created_at + later)
+    due = millis(STANDS_AT + later)
     assert (await dump(client, keys))["callbacks:due"] == [(EVENT.encode(), due)]
 
 

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic_core import PydanticUndefined
+
+from approvals.model import ApprovalRequest, Asked, Decision, MatchedPolicy, Requester, Review
+
+
+def defaults(
+    model: type[ApprovalRequest | Asked | Decision | MatchedPolicy | Requester | Review],
+) -> dict[str, object]:
+    fields = model.model_fields.items()
+    return {
+        name: field.get_default(call_default_factory=True)
+        for name, field in fields
+        if field.get_default(call_default_factory=True) is not PydanticUndefined
+    }
+
+
+def test_the_defaults_of_what_is_stored_never_change() -> None:
+    # A value equal to its default is not written: another default would change open requests.
+    assert defaults(ApprovalRequest) == {
+        "grant_ttl": timedelta(minutes=15),
+        "uses": 1,
+        "status": "pending",
+        "revision": 1,
+        "delivery": "presented",
+        "first_shown_at": None,
+        "views": (),
+        "reviews": (),
+        "decision": None,
+        "grant": None,
+        "callbacks": 0,
+    }
+    assert defaults(MatchedPolicy) == {
+        "why": "",
+        "say": None,
+        "threshold": 0,
+        "groups": (),
+        "quick_approve": False,
+        "notify": (),
+    }
+    assert defaults(Asked) == {
+        "ticket": None,
+        "purpose": None,
+        "subject": None,
+        "record_count": None,
+        "data_classes": (),
+        "params": {},
+        "hidden_fields": 0,
+        "context": {},
+        "context_ignored": (),
+        "callback_url": None,
+    }
+    assert defaults(Requester) == {"person": None, "owner": None, "given_name": None}
+    assert defaults(Review) == {"reason": None}
+    assert defaults(Decision) == {"by": (), "reason": None, "rule": None, "note": None}
