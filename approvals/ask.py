@@ -25,19 +25,26 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from approvals.errors import Finding, InvalidRequest
+from approvals.errors import MOST_FINDINGS, Finding, InvalidRequest
 from approvals.model import Frozen
-from approvals.text import UnseenCharacter, readable
+from approvals.text import MAX_RAW, UnseenCharacter, readable
 
 JUSTIFICATION = range(20, 501)  # code points after NFKC and trimming
+LEAST_LETTERS = 10  # letters and digits of any script: dots and emoji justify nothing
 MAX_PARAMS = 20
 MAX_NAME = 200
 MAX_EXPIRES_IN = 7 * 24 * 3600
 MAX_GRANT_TTL = 3600
+_HINTED = 5  # names; looking for a close one is slow
+_LONGEST_HINTED = 40
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_.]{0,39}")
+
+Place = tuple[int | str, ...]
 
 
 def _one_line(text: str) -> str:
+    if len(text) > MAX_RAW:
+        raise _too_long()
     try:
         tidy = readable(text)
     except UnseenCharacter as error:
@@ -45,19 +52,31 @@ def _one_line(text: str) -> str:
     if not tidy:
         raise PydanticCustomError("empty", "must not be empty")
     if len(tidy) > MAX_NAME:
-        raise PydanticCustomError("text_too_long", "holds more than 200 characters; shorten it")
+        raise _too_long()
     return tidy
 
 
+def _too_long() -> PydanticCustomError:
+    return PydanticCustomError("text_too_long", "holds more than 200 characters; shorten it")
+
+
 def _justification(text: str) -> str:
+    if len(text) > MAX_RAW:
+        raise _unjustified("20 to 500 characters")
     try:
         tidy = readable(text, newlines=True)
     except UnseenCharacter as error:
         raise PydanticCustomError("unseen", "{reason}", {"reason": str(error)}) from None
     if len(tidy) not in JUSTIFICATION:
-        message = "needs 20 to 500 characters; say in a sentence why the data is needed"
-        raise PydanticCustomError("justification_length", message)
+        raise _unjustified("20 to 500 characters")
+    if sum(map(str.isalnum, tidy)) < LEAST_LETTERS:
+        raise _unjustified(f"at least {LEAST_LETTERS} letters or digits")
     return tidy
+
+
+def _unjustified(least: str) -> PydanticCustomError:
+    message = "needs {least}; say in a sentence why the data is needed"
+    return PydanticCustomError("justification", message, {"least": least})
 
 
 def _few_params(params: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -135,7 +154,8 @@ class Ask(Frozen):
             return cls.model_validate(data)
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=True, include_input=False)
-            raise InvalidRequest([_finding(detail) for detail in details]) from None
+            more = max(0, len(details) - MOST_FINDINGS)
+            raise InvalidRequest(_findings(details[:MOST_FINDINGS]), more=more) from None
 
 
 _MESSAGES = {
@@ -152,25 +172,35 @@ _MESSAGES = {
     "string_too_short": "must not be empty",
     "too_long": "holds too many items",
 }
-_OURS = {"unseen", "empty", "text_too_long", "justification_length", "too_many", "seconds"}
+_OURS = {"unseen", "empty", "text_too_long", "justification", "too_many", "seconds"}
 
 
-def _finding(detail: ErrorDetails) -> Finding:
+def _findings(details: list[ErrorDetails]) -> list[Finding]:
+    unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+    hinted = unknown[:_HINTED]
+    return [_finding(detail, hinted) for detail in details]
+
+
+def _finding(detail: ErrorDetails, hinted: list[Place]) -> Finding:
     kind, place = detail["type"], detail["loc"]
     if kind == "extra_forbidden":
-        return _unknown_field(place)
+        hint = _hint(place) if place in hinted else "remove it"
+        return Finding(_pointer(_shown(place)), f"is not a known field; {hint}")
     message = detail["msg"] if kind in _OURS else _MESSAGES.get(kind, "is not valid")
     return Finding(_pointer(place), message)
 
 
-def _unknown_field(place: tuple[int | str, ...]) -> Finding:
+def _hint(place: Place) -> str:
     name = str(place[-1])
     fields = AskedRequester.model_fields if place[0] == "requester" else Ask.model_fields
-    known = difflib.get_close_matches(name, fields, n=1)
-    hint = f"; did you mean {known[0]}?" if known else "; remove it"
+    is_long = len(name) > _LONGEST_HINTED
+    known = [] if is_long else difflib.get_close_matches(name, fields, n=1)
+    return f"did you mean {known[0]}?" if known else "remove it"
+
+
+def _shown(place: Place) -> Place:
     # A field's name is the caller's text too: only what looks like a name is told back.
-    shown = place if _PLAIN_NAME.fullmatch(name) else place[:-1]
-    return Finding(_pointer(shown), "is not a known field" + hint)
+    return place if _PLAIN_NAME.fullmatch(str(place[-1])) else place[:-1]
 
 
 def _pointer(place: tuple[int | str, ...]) -> str:
@@ -182,10 +212,16 @@ def reason_text(reason: str | None) -> str | None:
     """A person's reason or comment, normalised. Raises `InvalidRequest` at `/reason`."""
     if reason is None:
         return None
+    if len(reason) > MAX_RAW:
+        raise _reason_too_long()
     try:
         tidy = readable(reason, newlines=True)
     except UnseenCharacter as error:
         raise InvalidRequest([Finding("/reason", str(error))]) from None
     if len(tidy) > JUSTIFICATION[-1]:
-        raise InvalidRequest([Finding("/reason", "holds more than 500 characters; shorten it")])
+        raise _reason_too_long()
     return tidy or None
+
+
+def _reason_too_long() -> InvalidRequest:
+    return InvalidRequest([Finding("/reason", "holds more than 500 characters; shorten it")])

@@ -37,6 +37,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+MOST_FINDINGS = 20  # a body of thousands of faults must not cost an answer of thousands
+
 
 class PlacetError(Exception):
     """Base of all our errors: a stable `code` and a `detail` for people, free of personal data."""
@@ -79,13 +81,24 @@ class BodyTooLarge(Refusal):
 
 
 class InvalidRequest(Refusal):
-    """Fields are wrong. `findings` name every one of them, not only the first."""
+    """Fields are wrong. `findings` name the first 20 faults; the last of them counts the rest.
+
+    `more` are faults that were counted, but not made into findings.
+    """
 
     code = "invalid_request"
 
-    def __init__(self, findings: Sequence[Finding]) -> None:
-        super().__init__("; ".join(f"{f.pointer or '/'}: {f.message}" for f in findings))
-        self.findings = tuple(findings)
+    def __init__(self, findings: Sequence[Finding], *, more: int = 0) -> None:
+        count = len(findings) + more
+        told, rest = list(findings[:MOST_FINDINGS]), count - MOST_FINDINGS
+        super().__init__(f"{count} fields are wrong; see errors." if count > 1 else _said(told[0]))
+        if rest > 0:
+            told[-1] = Finding(told[-1].pointer, f"{told[-1].message} (and {rest} more faults)")
+        self.findings = tuple(told)
+
+
+def _said(finding: Finding) -> str:
+    return f"{finding.pointer or '/'}: {finding.message}."
 
 
 class Unauthorized(Refusal):

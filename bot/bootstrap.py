@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import uvicorn
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
@@ -28,6 +27,7 @@ from bot.receivers import receivers_of
 from bot.settings import Settings, make_missing_keys
 from bot.telemetry import Metrics
 from bot.web.app import create_app
+from bot.web.server import make_server, settle_memory
 from bot.web.waiting import Waiting
 from bot.worker import Worker
 
@@ -123,19 +123,7 @@ async def run_web(
         metrics=parts.metrics,
         settings=parts.settings,
     )
-    server = _Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=True,
-            lifespan="off",
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=DRAIN_S,
-            proxy_headers=False,  # who may say where a call comes from is PLACET_TRUSTED_PROXIES
-        )
-    )
+    server = make_server(app, drain_s=DRAIN_S)
     try:
         async with asyncio.TaskGroup() as tasks:
             background = [
@@ -143,7 +131,8 @@ async def run_web(
                 tasks.create_task(_watch_health(parts.store)),
             ]
             serving = tasks.create_task(server.serve(sockets=[listener]))
-            await _until_started(server, serving)
+            await server.wait_until_started(serving)
+            settle_memory()
             ready()
             await stop.wait()
             await waiting.close()
@@ -170,6 +159,7 @@ async def run_worker(parts: Parts, stop: asyncio.Event) -> None:
         Worker(parts.store, parts.service, sender, pool, parts.metrics).run()
     )
     stopping = asyncio.create_task(stop.wait())
+    settle_memory()
     try:
         await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -194,7 +184,8 @@ async def run_both(
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises `PortBusy`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sets TCP_NODELAY only where the protocol has its name.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
@@ -215,21 +206,6 @@ def address_of(listener: socket.socket, settings: Settings) -> str:
         return settings.base_url
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{listener.getsockname()[1]}"
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the process stops all its parts in order."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leaves signals to `stop_signal`."""
-        yield
-
-
-async def _until_started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
-    # uvicorn offers no event to wait for.
-    while not server.started and not serving.done():  # noqa: ASYNC110 - as above
-        await asyncio.sleep(0.005)
 
 
 async def _watch_health(store: Store) -> None:

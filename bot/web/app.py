@@ -5,7 +5,7 @@ Nothing is opened here: who calls `create_app` has opened the store and runs `wa
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -19,14 +19,11 @@ from bot.settings import Settings
 from bot.telemetry import Metrics
 from bot.web import docs, problems
 from bot.web.auth import Authenticator
-from bot.web.counting import CountAnswers
+from bot.web.front import Endpoint, Front, Handlers
 from bot.web.openapi import document
 from bot.web.ops import OpsRoutes, Readiness
 from bot.web.requests import RequestRoutes
 from bot.web.waiting import Waiting
-
-Endpoint = Callable[[Request], Awaitable[Response]]
-Handlers = Mapping[str, Endpoint]  # by method
 
 
 def create_app(
@@ -36,14 +33,13 @@ def create_app(
     readiness: Readiness,
     metrics: Metrics,
     settings: Settings,
-) -> FastAPI:
+) -> Front:
     """The application. `readiness` answers what is wrong now, and does not wait."""
     authenticator = Authenticator(lambda: service.configuration, settings.trusted_proxies)
     requests = RequestRoutes(service, authenticator, waiting, metrics)
     ops = OpsRoutes(lambda: service.configuration, readiness, metrics, settings.durability)
     api = document(version("placet"))
     routes: dict[str, Handlers] = {
-        # The hot path first: routes are tried in order.
         "/v1/requests": {"POST": requests.open, "GET": requests.list},
         "/v1/requests/{request_id}": {"GET": requests.show, "DELETE": requests.cancel},
         "/healthz": {"GET": ops.healthz},
@@ -53,10 +49,10 @@ def create_app(
         "/docs": {"GET": _fixed(docs.page(api), "text/html", docs.HEADERS)},
     }
     metrics.waiting.set_function(lambda: len(waiting))
-    return _application(api, routes, metrics)
+    return Front(_framework(api, routes, metrics), routes, metrics)
 
 
-def _application(api: Json, routes: Mapping[str, Handlers], metrics: Metrics) -> FastAPI:
+def _framework(api: Json, routes: Mapping[str, Handlers], metrics: Metrics) -> FastAPI:
     app = FastAPI(
         title="Placet",
         # The pages of the framework load scripts from elsewhere; ours need nothing from outside.
@@ -68,21 +64,14 @@ def _application(api: Json, routes: Mapping[str, Handlers], metrics: Metrics) ->
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.openapi_schema = api
-    labels: dict[object, str] = {}
     for path, handlers in routes.items():
-        endpoint = _by_method(handlers)
-        labels[endpoint] = path
-        app.router.add_route(path, endpoint, methods=list(handlers))
-    app.add_middleware(CountAnswers, metrics=metrics, routes=labels)
+        # Known to the framework as well, so that a 405 names every method in Allow.
+        app.router.add_route(path, _refuse, methods=list(handlers))
     return app
 
 
-def _by_method(handlers: Handlers) -> Endpoint:
-    # One route for all methods of a path, so that a 405 names every method in Allow.
-    async def endpoint(request: Request) -> Response:
-        return await handlers["GET" if request.method == "HEAD" else request.method](request)
-
-    return endpoint
+async def _refuse(_: Request) -> Response:
+    raise LookupError("The front answers all known calls.")
 
 
 def _fixed(body: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> Endpoint:

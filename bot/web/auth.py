@@ -18,7 +18,7 @@ from approvals.errors import Unauthorized
 from approvals.model import Caller, KeyId
 from approvals.policy.loader import Configuration
 
-_BEARER = re.compile(r"Bearer (plc_([a-z0-9-]{1,40})_[0-9A-Za-z]{16,128})")
+_BEARER = re.compile(r"(?i:Bearer) (plc_([a-z0-9-]{1,40})_[0-9A-Za-z]{16,128})")
 _NOBODYS_HASH = "sha256:" + hashlib.sha256(b"").hexdigest()
 _REFUSAL = (
     "Send a valid API key as `Authorization: Bearer plc_<key id>_<secret>`; "

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from approvals.text import UnseenCharacter, readable
+from approvals.text import PiledMarks, UnseenCharacter, readable
 
 READABLE = {
     "English": "Customer asked for a copy of their data, ticket ZD-48213",
@@ -19,7 +19,17 @@ READABLE = {
     "Hindi": "ग्राहक ने अपने डेटा की प्रति मांगी",
     "Thai": "ลูกค้าขอสำเนาข้อมูล",
     "Cyrillic and Greek": "Клиент запросил копию, αντίγραφο",
-    "Vietnamese": "Khách hàng yêu cầu bản sao",
+    "Vietnamese": "Khách hàng yêu cầu bản sao, đường Nguyễn Huệ, gửi bưu điện",
+    "Vietnamese in pieces": unicodedata.normalize("NFD", "đường Nguyễn Huệ"),
+    "Hebrew with accents": "בְּרֵאשִׁ֖ית בָּרָ֣א אֱלֹהִ֑ים",
+    "Arabic with vowels": "طَلَبَ العَمِيلُ نُسْخَةً مِنْ بَيَانَاتِهِ",
+    "Tibetan": "བཀྲ་ཤིས་བདེ་ལེགས",
+    "Tamil and Bengali": "வாடிக்கையாளர் கேட்டார், গ্রাহক চেয়েছেন",
+    "an ideograph beyond the first plane": "𠮷野家",
+    "four marks": "x\u0301\u0302\u0303\u0304y",
+    "an emoji newer than this table of characters": "\U0001fae8 \U0001fadf",
+    "braille": "⠓⠑⠇⠇⠕",
+    "a replacement character": "a\ufffdb",
     "emoji": "Done 🎉 ❤️ 👍🏽 ☎️ 1️⃣ 🇩🇪",
     "judge": "🧑‍⚖️",
     "judge with a skin tone": "🧑🏽‍⚖️",
@@ -68,6 +78,20 @@ UNSEEN = {
     "language tag": "\U000e0001",
     "tag letter": "\U000e0041",
     "variation selector 17": "\U000e0100",
+    "blank braille": "\u2800",
+    "object replacement": "\ufffc",
+    "null notehead": "\U0001d159",
+    "Khitan filler": "\U00016fe4",
+    "hieroglyph joiner": "\U00013430",
+    "blank hieroglyph": "\U00013441",
+    "unassigned": "\u0378",
+    "unassigned in the last planes": "\U000a0000",
+    "private use": "\ue000",
+    "private use in a plane of its own": "\U000f0000",
+    "private use in the last plane": "\U0010fffd",
+    "noncharacter": "\ufdd0",
+    "noncharacter at a plane's end": "\uffff",
+    "noncharacter among emoji": "\U0001ffff",
 }
 
 
@@ -143,3 +167,9 @@ def test_a_variation_selector_stands_behind_what_it_varies_only(text: str) -> No
 @pytest.mark.parametrize("text", ["❤\ufe0f", "1\ufe0f⃣", "©\ufe0f 2026"])
 def test_an_emoji_keeps_its_variation_selector(text: str) -> None:
     assert readable(text) == text
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u0489", "\u20dd", "\u05b0"])
+def test_marks_piled_on_a_letter_are_refused(mark: str) -> None:
+    with pytest.raises(PiledMarks, match="more than 4 combining marks"):
+        readable("x" + mark * 6 + "y")

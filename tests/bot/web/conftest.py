@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+import uvloop
 
 from bot.settings import Settings
 from bot.telemetry import Metrics
@@ -17,6 +18,14 @@ from bot.web.waiting import Waiting
 from tests.configurations import ask
 from tests.conftest import Engine, Placet
 from tests.servers.asgi_client import Answered, AsgiClient
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Both loops where bytes meet the socket; elsewhere they make no difference."""
+    plain = {"asyncio": asyncio.new_event_loop}
+    return {**plain, "uvloop": uvloop.new_event_loop} if "test_server" in item.nodeid else plain
 
 
 @dataclass

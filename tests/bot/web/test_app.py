@@ -108,6 +108,23 @@ async def test_figures_hold_templates_and_no_paths(web: Web) -> None:
     assert opened["id"] not in text
 
 
+async def test_a_known_method_elsewhere_is_told_the_known_ones(web: Web) -> None:
+    answered = await web.client.call("DELETE", "/v1/requests", web.auth())
+    await web.assert_refused(answered, 405, "method-not-allowed")
+    answered = await web.client.call("POST", "/v1/requests/req_1", web.auth())
+    await web.assert_refused(answered, 405, "method-not-allowed")
+    assert set(answered.headers["allow"].split(", ")) == {"DELETE", "GET", "HEAD"}
+    text = (await web.client.get("/metrics")).body.decode()
+    assert 'method="POST",route="/v1/requests/{request_id}",status="405"' in text
+
+
+@pytest.mark.parametrize(
+    "target", ["/v1/requests/{request_id}", "/v1/requests/a/b", "/v1/requests/a\n", "//healthz"]
+)
+async def test_what_only_looks_like_a_path_is_none(web: Web, target: str) -> None:
+    await web.assert_refused(await web.get(target), 404, "not-found")
+
+
 async def test_the_head_of_an_answer_can_be_asked_for(web: Web) -> None:
     assert (await web.client.call("HEAD", "/healthz")).status == 200
 

@@ -87,6 +87,13 @@ def test_the_right_key_names_service_key_and_address(configuration: Configuratio
     assert (found.service, found.key_id, found.address) == ("crm", "crm-1", "192.0.2.7")
 
 
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "bEaReR"])
+def test_the_scheme_may_be_written_in_any_case(configuration: Configuration, scheme: str) -> None:
+    request = request_from("192.0.2.7")
+    request.scope["headers"] = [(b"authorization", f"{scheme} {CRM}".encode())]
+    assert authenticator(configuration).caller(request).service == "crm"
+
+
 def test_a_key_ends_with_its_day(tmp_path: Path) -> None:
     write_configuration(tmp_path)
     services = tmp_path / "services.yaml"

@@ -217,6 +217,20 @@ async def test_the_list_is_filtered_by_status_and_action(web: Web) -> None:
     assert [item["id"] for item in by_action] == [approved["id"]]
 
 
+async def test_a_query_of_thousands_of_parameters_is_refused_unread(web: Web) -> None:
+    told = (await web.get("/v1/requests?" + "&".join(f"a{n}" for n in range(5000)))).json()
+    assert told["errors"] == [
+        {"pointer": "/", "message": "the query holds more than 20 parameters; send fewer"}
+    ]
+    assert len(json.dumps(told)) < 500
+
+
+async def test_every_unknown_parameter_of_a_short_query_is_told(web: Web) -> None:
+    told = (await web.get("/v1/requests?" + "&".join(f"a{n}=1" for n in range(20)))).json()
+    assert len(told["errors"]) == 20
+    assert told["detail"] == "20 fields are wrong; see errors."
+
+
 @pytest.mark.parametrize(
     ("query", "pointer"),
     [

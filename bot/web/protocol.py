@@ -1,0 +1,196 @@
+"""One HTTP connection, bounded in time, bytes and number. Knows no route and no request of ours.
+
+uvicorn bounds none of these: a connection that sends nothing, or one header byte a minute, stays
+open for ever, and a head may have any length.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import Response
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from bot.web.problems import problem
+
+_MALFORMED = problem(
+    400,
+    "malformed_request",
+    "Not a valid HTTP request",
+    "Send a known method, sound headers, exactly one Host, and one of Content-Length or "
+    "Transfer-Encoding.",
+)
+_TOO_LONG = problem(
+    431,
+    "request_header_fields_too_large",
+    "Request Header Fields Too Large",
+    "The request line and the headers together are too long; shorten them.",
+)
+_CROWDED = problem(
+    503,
+    "too_many_connections",
+    "Too many connections",
+    "This process holds as many connections as it may; try again soon.",
+    headers={"Retry-After": "1"},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one connection may take, and how many there may be. Times are in seconds."""
+
+    head_s: float = 10.0  # from a head's first byte, or the connection's begin, to its end
+    head_bytes: int = 32 * 1024
+    unread_s: float = 30.0  # for a client that does not read its answer
+    linger_s: float = 2.0  # for a refused client to read why
+    connections: int = 20_000
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol within `bounds`; what it refuses, it refuses as problem+json.
+
+    Written against uvicorn 0.54.0. Beyond asyncio's and httptools' callbacks it relies on
+    `cycle`, `connections`, `server_state`, `headers`, `parser`, `transport`, `loop`,
+    `send_400_response` and `_unsupported_upgrade_warning`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        bounds: Bounds,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._bounds = bounds
+        self._deadline: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._is_in_head = True  # or before it
+        self._is_client_due = True  # what comes next must come from the client, and soon
+        self._is_refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        """Refuses whom there is no room for."""
+        super().connection_made(transport)
+        if len(self.connections) > self._bounds.connections:
+            self._is_refused = True
+            transport.write(self._written(_CROWDED))
+            transport.close()
+        else:
+            self._wait_for_client()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leaves no timer behind."""
+        super().connection_lost(exc)
+        self._stop_waiting()
+        self._stop_unread()
+
+    def data_received(self, data: bytes) -> None:
+        """Hands the parser no more of a head than there may be."""
+        while data and not self._is_refused and not self.transport.is_closing():
+            room = self._bounds.head_bytes - self._head_bytes if self._is_in_head else len(data)
+            piece, data = data[:room], data[room:]
+            self._head_bytes += len(piece)
+            self._is_client_due = True
+            super().data_received(piece)
+            if self._is_in_head and self._head_bytes >= self._bounds.head_bytes:
+                self._refuse(_TOO_LONG)
+            elif self._is_client_due and self._deadline is None:
+                self._wait_for_client()
+
+    def on_message_begin(self) -> None:
+        """A head has begun, maybe right behind the last body."""
+        super().on_message_begin()
+        self._is_client_due = True
+
+    def on_headers_complete(self) -> None:
+        """The head is here. What is raised becomes `send_400_response`."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        # RFC 9112, 3.2: proxies that pick different ones of two hosts see different requests.
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
+            raise ValueError("not one Host")
+        super().on_headers_complete()
+        self._is_in_head = False
+        self._stop_waiting()
+        if self.parser.should_upgrade():
+            self.cycle.keep_alive = False  # the parser reads nothing behind such a request
+
+    def on_message_complete(self) -> None:
+        """Now the answer is due; if it went out before the body ended, the next head is."""
+        super().on_message_complete()
+        self._is_in_head = True
+        self._head_bytes = 0
+        self._is_client_due = not self._is_answering
+        if not self._is_client_due:
+            self._stop_waiting()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is not told
+        """What uvicorn calls when the parser fails."""
+        self._refuse(_MALFORMED)
+
+    def pause_writing(self) -> None:
+        """Stops a client that never reads and so keeps an answer in memory for ever."""
+        super().pause_writing()
+        self._stop_unread()
+        self._unread = self.loop.call_later(self._bounds.unread_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It reads."""
+        super().resume_writing()
+        self._stop_unread()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """An upgrade is answered as if it had not been asked for; uvicorn would log advice."""
+
+    @property
+    def _is_answering(self) -> bool:
+        return bool(self.cycle) and not self.cycle.response_complete  # None before the first
+
+    def _wait_for_client(self) -> None:
+        self._deadline = self.loop.call_later(self._bounds.head_s, self._on_late)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _stop_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _on_late(self) -> None:
+        if self._is_answering:  # how long that takes is bounded where it is done
+            self._wait_for_client()
+        else:
+            self.transport.abort()
+
+    def _refuse(self, answer: Response) -> None:
+        self._is_refused = True
+        self._stop_waiting()
+        # Who waits for an earlier answer would take this one for it.
+        is_owed_another = self._is_answering if self._is_in_head else self.cycle.response_started
+        if not is_owed_another:
+            self.transport.write(self._written(answer))
+        if self._is_answering or is_owed_another:
+            self.transport.close()
+            return
+        # Closed at once, with bytes of the client unread, TCP would reset: no answer would arrive.
+        self.transport.write_eof()
+        self._deadline = self.loop.call_later(self._bounds.linger_s, self.transport.abort)
+
+    def _written(self, answer: Response) -> bytes:
+        status = HTTPStatus(answer.status_code)
+        headers = [*self.server_state.default_headers, *answer.raw_headers]
+        headers.append((b"connection", b"close"))
+        lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
+        lines += [name + b": " + value for name, value in headers]
+        return b"\r\n".join([*lines, b"", bytes(answer.body)])

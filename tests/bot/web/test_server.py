@@ -1,0 +1,372 @@
+"""Connections as the real server treats them: bytes on a socket, on both event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import socket
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from bot.bootstrap import listen
+from bot.web.protocol import Bounds
+from bot.web.server import Server, make_server, settle_memory
+from tests.bot.web.conftest import Web, wait_until
+from tests.configurations import ask
+
+SHORT = 0.05
+PATIENT = Bounds(linger_s=SHORT)
+HASTY = Bounds(head_s=2 * SHORT, linger_s=SHORT)
+HOST = b"Host: placet\r\n"
+GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+POST = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\n"
+
+
+@dataclass
+class Echo:
+    """Answers the path and, unless `is_early`, the body; once `gate` is open."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    is_early: bool = False
+    begun: int = 0
+    size: int = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.begun += 1
+        body = scope["path"].encode() + b"." * self.size
+        more = not self.is_early
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        await self.gate.wait()
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+@dataclass
+class Peer:
+    """One raw connection."""
+
+    reader: StreamReader
+    writer: StreamWriter
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        async with asyncio.timeout(10):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            pairs = (line.split(": ", 1) for line in head[1:] if line)
+            headers = {name.lower(): value for name, value in pairs}
+            body = await self.reader.readexactly(int(headers["content-length"]))
+        return int(head[0].split()[1]), headers, body
+
+    async def is_closed(self) -> bool:
+        async with asyncio.timeout(10):
+            with suppress(ConnectionResetError):
+                assert await self.reader.read() == b""
+        return True
+
+    async def problem(self, status: int, slug: str) -> dict[str, Any]:
+        """Expects this problem, and the end of the connection behind it."""
+        given, headers, body = await self.answer()
+        told: dict[str, Any] = json.loads(body)
+        assert (given, told["status"]) == (status, status)
+        assert headers["content-type"] == "application/problem+json"
+        assert headers["connection"] == "close"
+        assert "date" in headers
+        assert told["type"] == f"urn:placet:problem:{slug}"
+        assert told["title"]
+        assert told["detail"]
+        assert await self.is_closed()
+        return told
+
+
+@dataclass
+class Site:
+    """A running server of `echo`."""
+
+    echo: Echo
+    server: Server
+    port: int
+
+    @property
+    def connections(self) -> int:
+        return len(self.server.server_state.connections)
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Peer]:
+        peer = Peer(*await asyncio.open_connection("127.0.0.1", self.port))
+        yield peer
+        peer.writer.close()
+        with suppress(ConnectionError):
+            await peer.writer.wait_closed()
+
+
+@asynccontextmanager
+async def site(bounds: Bounds = PATIENT, echo: Echo | None = None) -> AsyncIterator[Site]:
+    listener = listen("127.0.0.1", 0)
+    app = echo or Echo()
+    if echo is None:
+        app.gate.set()
+    server = make_server(app, drain_s=1, bounds=bounds)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    port = listener.getsockname()[1]
+    await server.wait_until_started(serving)
+    try:
+        yield Site(app, server, port)
+    finally:
+        app.gate.set()
+        server.should_exit = True
+        await serving
+        # Ended for good: neither connections nor timers are left.
+        assert not server.server_state.connections
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"G",
+        b"GET / HTTP/1.1\r\n" + HOST,
+        b"\r\n",
+        GET.replace(b"\r\n\r\n", b"\r\nX-Slow: "),
+        POST[:-2],
+    ],
+)
+async def test_a_connection_without_a_whole_head_is_closed_in_time(sent: bytes) -> None:
+    async with site(HASTY) as there, there.connected() as peer:
+        peer.send(sent)
+        assert await peer.is_closed()
+        assert there.echo.begun == 0
+
+
+@pytest.mark.parametrize("sent", [b"G", b"\r\n", GET[:-2]])
+async def test_a_later_head_has_no_more_time(sent: bytes) -> None:
+    async with site(HASTY) as there, there.connected() as peer:
+        peer.send(GET)
+        await peer.answer()
+        peer.send(sent)
+        assert await peer.is_closed()
+
+
+async def test_a_head_begun_behind_a_request_has_no_more_time() -> None:
+    async with site(HASTY) as there, there.connected() as peer:
+        peer.send(GET + b"GET / HT")
+        await peer.answer()
+        assert await peer.is_closed()
+
+
+async def test_trickling_wins_no_time() -> None:
+    async with site(HASTY) as there, there.connected() as peer:
+        peer.send(GET[:-2])
+        while not peer.reader.at_eof():
+            with suppress(ConnectionError):
+                peer.send(b"a: b\r\n")
+                await peer.writer.drain()
+            with suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(0.01):
+                    await peer.reader.read(1)
+            if there.connections == 0:
+                break
+        assert there.echo.begun == 0
+
+
+async def test_between_requests_a_connection_may_rest_longer() -> None:
+    async with site(HASTY) as there, there.connected() as peer, there.connected() as silent:
+        peer.send(GET)
+        await peer.answer()
+        peer.send(POST)
+        await wait_until(lambda: there.echo.begun == 2)
+        peer.send(b"/body")
+        await peer.answer()
+        # Who began after it is over: so the time for heads has passed.
+        async with there.connected() as later:
+            assert await later.is_closed()
+        assert await silent.is_closed()
+        peer.send(GET)
+        assert (await peer.answer())[0] == 200
+
+
+async def test_a_slow_answer_is_no_slow_client() -> None:
+    echo = Echo()
+    async with site(HASTY, echo) as there, there.connected() as peer:
+        peer.send(GET + GET[:5])
+        await wait_until(lambda: echo.begun == 1)
+        async with there.connected() as later:
+            assert await later.is_closed()
+        echo.gate.set()
+        assert (await peer.answer())[0] == 200
+
+
+@pytest.mark.parametrize("rest", [b"", b"x", b"/body"])
+async def test_a_body_behind_its_answer_holds_nothing_open(rest: bytes) -> None:
+    async with site(HASTY, Echo(is_early=True)) as there, there.connected() as peer:
+        there.echo.gate.set()
+        peer.send(POST)
+        assert (await peer.answer())[0] == 200
+        peer.send(rest)
+        assert await peer.is_closed()
+
+
+LONG = {
+    "many headers": b"".join(b"a%d: b\r\n" % n for n in range(20_000)),
+    "one header": b"a: " + b"b" * 4_000_000,
+    "a header's name": b"a" * 300_000,
+}
+
+
+@pytest.mark.parametrize("more", LONG.values(), ids=LONG.keys())
+async def test_a_long_head_is_refused(more: bytes) -> None:
+    async with site() as there, there.connected() as peer:
+        peer.send(GET[:-2] + more)
+        await peer.problem(431, "request-header-fields-too-large")
+        assert there.echo.begun == 0
+
+
+async def test_a_long_head_that_is_whole_is_refused() -> None:
+    async with site() as there, there.connected() as peer:
+        peer.send(GET[:-2] + b"a: " + b"b" * 33_000 + b"\r\n\r\n")
+        await peer.problem(431, "request-header-fields-too-large")
+
+
+async def test_a_long_target_is_refused() -> None:
+    async with site() as there, there.connected() as peer:
+        peer.send(b"GET /" + b"a" * 33_000 + GET[5:])
+        await peer.problem(431, "request-header-fields-too-large")
+
+
+async def test_a_head_just_short_enough_is_taken_with_any_body_behind_it() -> None:
+    head = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 100000\r\na: "
+    head += b"b" * (32 * 1024 - len(head) - 4) + b"\r\n\r\n"
+    async with site() as there, there.connected() as peer:
+        for _ in range(2):
+            peer.send(head + b"x" * 100_000)
+            assert len((await peer.answer())[2]) == 100_001
+
+
+MALFORMED = {
+    "an unknown method": b"FOO / HTTP/1.1\r\n" + HOST + b"\r\n",
+    "no HTTP": b"\x16\x03\x01\x02\x00",
+    "two lengths of one body": POST.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    "two lengths": POST.replace(b"\r\n\r\n", b"\r\nContent-Length: 6\r\n\r\n"),
+    "a space before the colon": GET.replace(b"Host:", b"Host :"),
+    "a header without a colon": GET[:-2] + b"bad header\r\n\r\n",
+    "a folded header": GET[:-2] + b"a: b\r\n c\r\n\r\n",
+    "a zero byte": GET[:-2] + b"a: \x00\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\nA: b\r\n\r\n",
+    "two hosts": GET[:-2] + HOST + b"\r\n",
+    "two hosts in HTTP/1.0": (GET[:-2] + HOST + b"\r\n").replace(b"1.1", b"1.0"),
+    "a wrong chunk": b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", MALFORMED.values(), ids=MALFORMED.keys())
+async def test_what_is_no_http_is_a_problem_too(sent: bytes) -> None:
+    async with site() as there, there.connected() as peer:
+        peer.send(sent)
+        await peer.problem(400, "malformed-request")
+
+
+async def test_http_1_0_needs_no_host() -> None:
+    async with site() as there, there.connected() as peer:
+        peer.send(b"GET / HTTP/1.0\r\n\r\n")
+        assert (await peer.answer())[0] == 200
+
+
+async def test_who_waits_for_an_answer_is_not_given_another_requests() -> None:
+    echo = Echo()
+    async with site(echo=echo) as there, there.connected() as peer:
+        peer.send(GET)
+        await wait_until(lambda: echo.begun == 1)
+        peer.send(b"FOO / HTTP/1.1\r\n\r\n")
+        assert await peer.is_closed()
+
+
+async def test_one_connection_too_many_is_told_so() -> None:
+    async with (
+        site(Bounds(connections=1)) as there,
+        there.connected() as first,
+    ):
+        await wait_until(lambda: there.connections == 1)
+        async with there.connected() as second:
+            await second.problem(503, "too-many-connections")
+        first.send(GET)
+        assert (await first.answer())[0] == 200
+        await wait_until(lambda: there.connections == 1)
+        first.writer.close()
+        await wait_until(lambda: there.connections == 0)
+        async with there.connected() as third:
+            third.send(GET)
+            assert (await third.answer())[0] == 200
+
+
+async def test_who_never_reads_is_cut_off() -> None:
+    echo = Echo(size=30_000_000)
+    echo.gate.set()
+    async with site(Bounds(unread_s=SHORT), echo) as there, there.connected() as peer:
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined] # a socket's can
+        peer.send(GET)
+        await wait_until(lambda: echo.begun == 1)
+        await wait_until(lambda: there.connections == 0)
+
+
+async def test_an_upgrade_is_answered_plainly_and_advises_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n"
+    with caplog.at_level(logging.INFO):
+        async with site() as there, there.connected() as peer:
+            peer.send(GET[:-2] + upgrade)
+            status, headers, _ = await peer.answer()
+            assert (status, headers["connection"]) == (200, "close")
+            assert await peer.is_closed()
+    assert "pip" not in caplog.text
+    assert "WebSocket" not in caplog.text
+
+
+async def test_a_request_is_opened_over_a_real_connection(web: Web) -> None:
+    listener = listen("127.0.0.1", 0)
+    server = make_server(web.client.app, drain_s=1)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await server.wait_until_started(serving)
+    body = json.dumps(ask()).encode()
+    key = web.auth()["Authorization"].encode()
+    head = b"POST /v1/requests HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+    head += b"Authorization: %s\r\nContent-Length: %d\r\n\r\n" % (key, len(body))
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    writer.write(head + body)
+    assert (await Peer(reader, writer).answer())[0] == 201
+    writer.close()
+    server.should_exit = True
+    await serving
+
+
+async def test_accepted_connections_do_not_wait_to_fill_packets() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # what asyncio asks before TCP_NODELAY
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+
+
+@pytest.mark.usefixtures("collector")
+def test_what_stands_at_the_start_is_not_collected_again() -> None:
+    settle_memory()
+    assert gc.get_freeze_count() > 0
+    assert gc.get_threshold() == (20_000, 20, 50)
