@@ -447,6 +447,7 @@ async def test_loading_a_lot_of_data_does_not_count_as_silence(home: Path, tmp_p
             batch.set(f"key:{number}", "x")
         await batch.execute()
     command = f'exec {server_binary()} "$@" --key-load-delay 100'
+    command += " --loading-process-events-interval-bytes 1024"  # as with much more data
     slow = fake_binary(tmp_path / "slow", command)
     store = await EmbeddedStore.start(home, binary=slow, patience=0.3)
     async with client_of(store.socket) as client:
