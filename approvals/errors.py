@@ -98,7 +98,7 @@ class InvalidRequest(Refusal):
 
 
 def _said(finding: Finding) -> str:
-    return f"{finding.pointer or '/'}: {finding.message}."
+    return f"{finding.pointer}: {finding.message}." if finding.pointer else f"{finding.message}."
 
 
 class Unauthorized(Refusal):

@@ -115,6 +115,18 @@ class Pipeline:
             flusher.add_done_callback(self._flushers.discard)
         return await replies
 
+    async def run_together(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
+        """As `run_all`, in one transaction: the server then makes one fsync for all of them.
+
+        Without it a server with fsync `always` makes one for each 16 KiB that it reads.
+        """
+        if not commands:
+            return []
+        *_, result = await self.run_all([("MULTI",), *commands, ("EXEC",)])
+        if isinstance(result, list):
+            return [_told(answer) for answer in result]
+        return [result for _ in commands]  # refused as a whole: nothing of it was done
+
     async def close(self) -> None:
         """Waits for what is in flight, then closes the connections."""
         if self._flushers:

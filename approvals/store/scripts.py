@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
@@ -13,10 +13,11 @@ from pydantic_core import to_json
 from redis.exceptions import NoScriptError
 
 from approvals.store.keys import Keys, Queue
-from approvals.store.pipeline import Argument, Pipeline
+from approvals.store.pipeline import Argument, Pipeline, Reply
 from approvals.store.times import from_millis, millis
 
 Call = tuple[Sequence[str], Sequence[Argument]]  # KEYS and ARGV
+Command = Sequence[Argument]
 Code = Literal["OK", "DUP", "EXISTS", "RACE", "STALE", "BEHIND", "LATE", "INVALID"]
 # A verb of commit.lua with its key or queue by name; a None is the frozen bytes, or no time.
 Write = tuple[str | None, ...]
@@ -99,21 +100,26 @@ class Script:
 
     async def run_all(self, calls: Sequence[Call]) -> list[list[bytes] | Exception]:
         """The answers to several calls sent together; a failed one's answer is its error."""
-        answers = await self._send(calls)
+        return await self._send_all(calls, self._pipeline.run_all)
+
+    async def run_together(self, calls: Sequence[Call]) -> list[list[bytes] | Exception]:
+        """As `run_all`, in one transaction and with one fsync."""
+        return await self._send_all(calls, self._pipeline.run_together)
+
+    async def _send_all(
+        self, calls: Sequence[Call], send: Callable[[list[Command]], Awaitable[list[Reply]]]
+    ) -> list[list[bytes] | Exception]:
+        commands: list[Command] = [
+            ("EVALSHA", self._sha, len(keys), *keys, *arguments) for keys, arguments in calls
+        ]
+        answers = await send(commands)
         missed = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if missed:  # these did not run: a new or failed-over server has no scripts yet
             await self._pipeline.run("SCRIPT", "LOAD", self._source)
-            again = await self._send([calls[i] for i in missed])
+            again = await self._pipeline.run_all([commands[i] for i in missed])
             for i, answer in zip(missed, again, strict=True):
                 answers[i] = answer
-        return answers
-
-    async def _send(self, calls: Sequence[Call]) -> list[list[bytes] | Exception]:
-        commands = [
-            ("EVALSHA", self._sha, len(keys), *keys, *arguments) for keys, arguments in calls
-        ]
-        replies = await self._pipeline.run_all(commands)
-        return cast("list[list[bytes] | Exception]", replies)
+        return cast("list[list[bytes] | Exception]", answers)
 
 
 class Scripts:
@@ -133,7 +139,7 @@ class Scripts:
 
     async def commit_all(self, commits: Sequence[Commit]) -> list[Answer | Exception]:
         """Applies Changes of different records in one round trip, each all or none."""
-        answers = await self._commit.run_all([self._call(commit) for commit in commits])
+        answers = await self._commit.run_together([self._call(commit) for commit in commits])
         return [a if isinstance(a, Exception) else _answer(a) for a in answers]
 
     async def load(self, record: str) -> Loaded:

@@ -100,8 +100,7 @@ def from_error(error: PlacetError) -> Response:
     facts: dict[str, object] = dict(error.facts) if isinstance(error, Refusal) else {}
     if isinstance(error, InvalidRequest):
         facts["errors"] = [
-            {"pointer": finding.pointer or "/", "message": finding.message}
-            for finding in error.findings
+            {"pointer": finding.pointer, "message": finding.message} for finding in error.findings
         ]
     return problem(
         kind.status, error.code, kind.title, error.detail, facts=facts, headers=_headers(error)

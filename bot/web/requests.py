@@ -170,7 +170,7 @@ def _idempotency_key(request: Request) -> str | None:
         return None
     if len(keys) > 1 or not _IDEMPOTENCY_KEY.fullmatch(keys[0]):
         message = "the header Idempotency-Key must be sent once, with 1 to 255 printable ASCII"
-        raise InvalidRequest([Finding("/", message + " characters")])
+        raise InvalidRequest([Finding("", message + " characters")])
     return keys[0]
 
 

@@ -350,3 +350,22 @@ async def test_a_pool_s_settings_are_those_that_were_measured() -> None:
     assert settings["socket_timeout"] == 1.5
     assert settings["protocol"] == 2
     assert settings["health_check_interval"] == 0
+
+
+async def test_what_runs_together_is_answered_one_by_one(
+    pipeline: Pipeline, engine: Engine
+) -> None:
+    name = engine.namespace
+    replies = await pipeline.run_together([("SET", name, "text"), ("ZCARD", name), ("GET", name)])
+    assert isinstance(replies[1], CommandRefused)
+    assert replies[2] == b"text"
+    assert await pipeline.run_together([]) == []
+
+
+async def test_what_runs_together_and_is_refused_as_a_whole_is_refused_to_each(
+    pipeline: Pipeline, engine: Engine
+) -> None:
+    replies = await pipeline.run_together([("SET", engine.namespace, "text"), ("NO-SUCH",)])
+    assert all(isinstance(reply, CommandRefused) for reply in replies)
+    assert len(replies) == 2
+    assert await pipeline.run("GET", engine.namespace) is None

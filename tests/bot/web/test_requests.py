@@ -60,7 +60,7 @@ async def test_the_same_key_with_another_body_is_a_conflict(web: Web) -> None:
 @pytest.mark.parametrize("key", ["", "x" * 256, "caf\xe9", "a\tb"])
 async def test_an_idempotency_key_is_printable_and_short(web: Web, key: str) -> None:
     told = await web.assert_refused(
-        await web.open_with({"Idempotency-Key": key}), 422, "invalid-request", "/"
+        await web.open_with({"Idempotency-Key": key}), 422, "invalid-request", ""
     )
     assert "Idempotency-Key" in told["errors"][0]["message"]
 
@@ -74,7 +74,7 @@ async def test_two_idempotency_keys_are_one_too_many(web: Web) -> None:
     ]
     body = json.dumps(ask()).encode()
     answered = await web.client.call("POST", "/v1/requests", headers, body)
-    await web.assert_refused(answered, 422, "invalid-request", "/")
+    await web.assert_refused(answered, 422, "invalid-request", "")
 
 
 @pytest.mark.parametrize("key", ["a", "x" * 255, "order 4711 / line 2"])
@@ -220,7 +220,7 @@ async def test_the_list_is_filtered_by_status_and_action(web: Web) -> None:
 async def test_a_query_of_thousands_of_parameters_is_refused_unread(web: Web) -> None:
     told = (await web.get("/v1/requests?" + "&".join(f"a{n}" for n in range(5000)))).json()
     assert told["errors"] == [
-        {"pointer": "/", "message": "the query holds more than 20 parameters; send fewer"}
+        {"pointer": "", "message": "the query holds more than 20 parameters; send fewer"}
     ]
     assert len(json.dumps(told)) < 500
 
@@ -243,7 +243,7 @@ async def test_every_unknown_parameter_of_a_short_query_is_told(web: Web) -> Non
         ("action=%20", "/action"),
         ("cursor=%2B", "/cursor"),
         ("cursor=req_", "/cursor"),
-        ("stauts=pending", "/"),
+        ("stauts=pending", ""),
     ],
 )
 async def test_a_wrong_filter_is_refused(web: Web, query: str, pointer: str) -> None:
