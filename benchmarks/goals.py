@@ -14,10 +14,12 @@ def goals(results: Json, sizes: Sizes) -> list[Json]:
     spread = [("expiry", f"spread_{each}_pending") for each in (sizes.few, sizes.many)]
     p99 = ("lateness", "p99_ms")
     told = ("decision_to_callback", "one_at_a_time", "p99_ms")
+    polled = ("decision_to_callback", "to_long_poll", "p99_ms")
     bytes_each = ("memory", "bytes_per_pending_request")
     return [
         _goal("POST at 64 connections, to its floor", ">=", 0.6, _at(results, *_RATIO)),
         _goal("decision to callback, p99 ms", "<", 20, _at(results, *told)),
+        _goal("decision to long-poll, p99 ms", "<", 50, _at(results, *polled)),
         *(_goal(f"{each[1]}, p99 ms late", "<", 20, _at(results, *each, *p99)) for each in spread),
         _goal(f"{sizes.at_once} at once, p99 ms late", "<", 3000, _at(results, *_AT_ONCE, *p99)),
         _goal("bytes per pending request", "<", 3072, _at(results, *bytes_each)),
