@@ -37,6 +37,7 @@ _SETTINGS = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "
 _LONGEST_SOCKET = 100  # bytes; macOS takes 103, Linux 107
 _PAUSE = 0.005
 _WATCH = 0.5
+_ANSWER = 5.0  # a server that loads looks at its sockets once in 1,024 keys, however long they take
 SERVER_LOCK = "server.lock"
 _ONCE = Retry(NoBackoff(), 0)
 _ELSEWHERE = "set PLACET_DATA_DIR to another directory"
@@ -249,7 +250,7 @@ async def _ask(socket: Path) -> _Answer | None:
     try:
         while True:
             with suppress(BusyLoadingError):
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(_ANSWER):
                     return await _facts(client)
             await asyncio.sleep(_PAUSE)
     except (RedisError, OSError):

@@ -446,10 +446,10 @@ async def test_loading_a_lot_of_data_does_not_count_as_silence(home: Path, tmp_p
         for number in range(8_000):
             batch.set(f"key:{number}", "x")
         await batch.execute()
-    command = f'exec {server_binary()} "$@" --key-load-delay 100'
+    command = f'exec {server_binary()} "$@" --key-load-delay 400'
     command += " --loading-process-events-interval-bytes 1024"  # as with much more data
     slow = fake_binary(tmp_path / "slow", command)
-    store = await EmbeddedStore.start(home, binary=slow, patience=0.3)
+    store = await EmbeddedStore.start(home, binary=slow, patience=1.5)
     async with client_of(store.socket) as client:
         assert await client.dbsize() == 8_000
     await store.stop()
