@@ -99,6 +99,7 @@ def shell(tmp_path: Path) -> Shell:
         {
             "PLACET_DATA_DIR": str(tmp_path / "data"),
             "PLACET_CONFIG_DIR": str(tmp_path / "config"),
+            "PLACET_PORT": "0",  # whatever runs on the usual one is no business of a test
             "CRM_CALLBACK_SECRET": configurations.CALLBACK_SECRET,
         }
     )

@@ -59,7 +59,6 @@ def config(tmp_path: Path, shell: Shell) -> None:
     services = tmp_path / "config" / "services.yaml"
     elsewhere = "https://crm.internal.example"
     services.write_text(services.read_text().replace("http://127.0.0.1:9", elsewhere))
-    shell.environment |= {"PLACET_PORT": "0"}
 
 
 def until(words: str, shell: Shell, *command: str, **changes: str) -> Result:
@@ -135,7 +134,7 @@ def test_a_channel_that_reaches_nobody_stops_the_start(shell: Shell, tmp_path: P
 def test_the_demo_prints_its_facts_first_and_the_rest_as_text(shell: Shell) -> None:
     del shell.environment["PLACET_CONFIG_DIR"]
     words = ("demo", "--ready-json", "--no-sample")
-    result = until("Ctrl-C stops.", shell, *words, PLACET_PORT="0")
+    result = until("Ctrl-C stops.", shell, *words)
     first, *rest = result.out.splitlines()
     assert json.loads(first)["service"] == "crm"
     assert any("pending" in line for line in rest)
