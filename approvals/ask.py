@@ -30,7 +30,6 @@ from approvals.model import Frozen
 from approvals.text import MAX_RAW, UnseenCharacter, readable
 
 JUSTIFICATION = range(20, 501)  # code points after NFKC and trimming
-LEAST_LETTERS = 10  # letters and digits of any script: dots and emoji justify nothing
 MAX_PARAMS = 20
 MAX_NAME = 200
 MAX_EXPIRES_IN = 7 * 24 * 3600
@@ -43,6 +42,7 @@ Place = tuple[int | str, ...]
 
 
 def _one_line(text: str) -> str:
+    text = text.strip()
     if len(text) > MAX_RAW:
         raise _too_long()
     try:
@@ -61,22 +61,21 @@ def _too_long() -> PydanticCustomError:
 
 
 def _justification(text: str) -> str:
+    text = text.strip()
     if len(text) > MAX_RAW:
-        raise _unjustified("20 to 500 characters")
+        raise _unjustified()
     try:
         tidy = readable(text, newlines=True)
     except UnseenCharacter as error:
         raise PydanticCustomError("unseen", "{reason}", {"reason": str(error)}) from None
     if len(tidy) not in JUSTIFICATION:
-        raise _unjustified("20 to 500 characters")
-    if sum(map(str.isalnum, tidy)) < LEAST_LETTERS:
-        raise _unjustified(f"at least {LEAST_LETTERS} letters or digits")
+        raise _unjustified()
     return tidy
 
 
-def _unjustified(least: str) -> PydanticCustomError:
-    message = "needs {least}; say in a sentence why the data is needed"
-    return PydanticCustomError("justification", message, {"least": least})
+def _unjustified() -> PydanticCustomError:
+    message = "needs 20 to 500 characters; say in a sentence why the data is needed"
+    return PydanticCustomError("justification", message)
 
 
 def _few_params(params: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -212,6 +211,7 @@ def reason_text(reason: str | None) -> str | None:
     """A person's reason or comment, normalised. Raises `InvalidRequest` at `/reason`."""
     if reason is None:
         return None
+    reason = reason.strip()
     if len(reason) > MAX_RAW:
         raise _reason_too_long()
     try:

@@ -86,7 +86,8 @@ def check_url(url: str, destinations: Destinations) -> URL:
         target = _parse(url)
         _judge(target, destinations)
     except ValueError as error:
-        raise CallbackNotAllowed(f"the callback URL is refused: {error}") from None
+        remedy = "Send an https URL below one of the service's callback origins (services.yaml)"
+        raise CallbackNotAllowed("/callback_url", f"is refused: {error}", remedy) from None
     return target
 
 

@@ -6,14 +6,15 @@ PlacetError
 │   ├── NotJson                the body is announced as something else
 │   ├── BodyTooLarge           more than 32 KiB
 │   ├── InvalidRequest         fields are wrong; `findings` name each
+│   ├── WrongField             the configuration does not admit what one field holds
+│   │   ├── ActionNotAllowed   the service's entry lacks the action
+│   │   ├── UnknownAction      policy does not list the action
+│   │   ├── UnknownRequester   the requester maps to no person
+│   │   └── CallbackNotAllowed the callback URL is not the service's
 │   ├── Unauthorized           no valid API key
 │   ├── NotAllowed             a right is missing
 │   ├── NotFound               no such thing, or not the caller's
-│   ├── ActionNotAllowed       the service's entry lacks the action
-│   ├── UnknownAction          policy does not list the action
-│   ├── UnknownRequester       the requester maps to no person
 │   ├── NoApproverReachable    fewer may decide than the threshold needs
-│   ├── CallbackNotAllowed     the callback URL is not the service's
 │   ├── IdempotencyConflict    the key was used for another body
 │   ├── NotApprover            this person may not decide this request
 │   ├── OwnRequest             nobody decides their own request
@@ -28,6 +29,7 @@ PlacetError
 │   ├── StoreFull              no memory left for new requests
 │   └── NotConfirmed           recorded, but the replicas have not confirmed it
 ├── StoreRefused               the store is not fit to start with; the message names the remedy
+├── OtherKey                   this process holds another key than its deployment
 └── ConfigurationInvalid       the files hold faults; `issues` name each
 """
 
@@ -59,13 +61,23 @@ class Finding:
 
 
 class Refusal(PlacetError):
-    """The caller, or the person, can mend it. `facts` join the answer as members of their own."""
+    """The caller, or the person, can mend it. `facts` join the answer as members of their own.
+
+    `findings` name the fields that are wrong, where it is fields.
+    """
 
     code = "refused"
 
-    def __init__(self, detail: str, *, facts: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        facts: Mapping[str, object] | None = None,
+        findings: Sequence[Finding] = (),
+    ) -> None:
         super().__init__(detail)
         self.facts: Mapping[str, object] = facts or {}
+        self.findings = tuple(findings)
 
 
 class MalformedJson(Refusal):
@@ -91,14 +103,22 @@ class InvalidRequest(Refusal):
     def __init__(self, findings: Sequence[Finding], *, more: int = 0) -> None:
         count = len(findings) + more
         told, rest = list(findings[:MOST_FINDINGS]), count - MOST_FINDINGS
-        super().__init__(f"{count} fields are wrong; see errors." if count > 1 else _said(told[0]))
+        detail = f"{count} fields are wrong; see errors." if count > 1 else _said(told[0])
         if rest > 0:
             told[-1] = Finding(told[-1].pointer, f"{told[-1].message} (and {rest} more faults)")
-        self.findings = tuple(told)
+        super().__init__(detail, findings=told)
 
 
 def _said(finding: Finding) -> str:
     return f"{finding.pointer}: {finding.message}." if finding.pointer else f"{finding.message}."
+
+
+class WrongField(Refusal):
+    """One field holds what the configuration does not admit: which one, what, and the remedy."""
+
+    def __init__(self, pointer: str, message: str, remedy: str) -> None:
+        super().__init__(f"{pointer} {message}. {remedy}.", findings=[Finding(pointer, message)])
+        self.message = message
 
 
 class Unauthorized(Refusal):
@@ -113,15 +133,15 @@ class NotFound(Refusal):
     code = "not_found"
 
 
-class ActionNotAllowed(Refusal):
+class ActionNotAllowed(WrongField):
     code = "action_not_allowed"
 
 
-class UnknownAction(Refusal):
+class UnknownAction(WrongField):
     code = "unknown_action"
 
 
-class UnknownRequester(Refusal):
+class UnknownRequester(WrongField):
     code = "unknown_requester"
 
 
@@ -129,7 +149,7 @@ class NoApproverReachable(Refusal):
     code = "no_approver_reachable"
 
 
-class CallbackNotAllowed(Refusal):
+class CallbackNotAllowed(WrongField):
     code = "callback_not_allowed"
 
 
@@ -193,6 +213,12 @@ class StoreRefused(PlacetError):
     """The store is not fit to start with. The message names setting, value and remedy."""
 
     code = "store_refused"
+
+
+class OtherKey(PlacetError):
+    """Entries and marks made with this key would fit nothing that is there."""
+
+    code = "other_key"
 
 
 class Place(Protocol):

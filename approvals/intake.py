@@ -102,9 +102,11 @@ def prepare(
 def _action(configuration: Configuration, service: Service, ask: Ask) -> Action:
     action = configuration.policy.actions.get(ActionId(ask.action))
     if action is None:
-        raise UnknownAction("Policy lists no such action. Ask an admin to add it to policy.yaml.")
+        remedy = "Send the id of an action of policy.yaml, or ask an admin to add it there"
+        raise UnknownAction("/action", "is no action that policy lists", remedy)
     if not service.may_ask(ActionId(ask.action)):
-        raise ActionNotAllowed("This service may not ask for this action (services.yaml).")
+        remedy = "Ask an admin to add it to the service's actions in services.yaml"
+        raise ActionNotAllowed("/action", "is none that this service may ask for", remedy)
     return action
 
 

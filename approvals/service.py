@@ -252,15 +252,16 @@ class ApprovalService:
                 changed += [after] if after else []
         return changed
 
-    async def reset_clock(self, person: PersonId, origin: Origin) -> timedelta:
+    async def reset_clock(self, person: PersonId, origin: Origin, *, reason: str) -> timedelta:
         """An admin lets the store's time follow its clock again; answers how far it was behind."""
+        words = reason_text(reason) or ""
         with self._noting_refusals(person, "reset clock", None, origin):
             if "admin" not in self._person(person).roles:
                 raise NotAllowed("Only an admin may reset the clock.")
         behind = (await self._store.records.read_clock()).behind
         milliseconds = behind // timedelta(milliseconds=1)
         event = ClockReset(person=person, origin=origin, behind_ms=milliseconds)
-        await self._store.system.reset_clock(event)
+        await self._store.system.reset_clock(event, words)
         return behind
 
     async def sweep(self, limit: int = 200) -> tuple[RequestId, ...]:

@@ -27,6 +27,7 @@ from bot.receivers import receivers_of
 from bot.settings import Settings, make_missing_keys
 from bot.telemetry import Metrics
 from bot.web.app import create_app
+from bot.web.ops import Condition
 from bot.web.server import make_server, settle_memory
 from bot.web.waiting import Waiting
 from bot.worker import Worker
@@ -119,7 +120,7 @@ async def run_web(
     app = create_app(
         service=parts.service,
         waiting=waiting,
-        readiness=lambda: list(parts.store.health.faults),
+        readiness=lambda: Condition(parts.store.health.faults, parts.store.health.warnings),
         metrics=parts.metrics,
         settings=parts.settings,
     )

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, SecretStr, StrictInt, ValidationError
 
-from approvals.errors import ConfigurationInvalid, PlacetError
+from approvals.errors import ConfigurationInvalid, OtherKey, PlacetError
 from approvals.model import Frozen
 from approvals.store.health import Demands, Durability
 from approvals.store.pipeline import connection_pool
@@ -55,12 +55,6 @@ class DamagedFile(Unreachable):
     """running.json does not say what it should."""
 
     code = "damaged_file"
-
-
-class OtherKey(PlacetError):
-    """The environment names another key than that of the deployment that runs here."""
-
-    code = "other_key"
 
 
 def _fit_url(text: str) -> str:

@@ -59,7 +59,7 @@ def _unfit(
             check_url(url, destinations)
         except CallbackNotAllowed as error:
             remedy = "Name an https address that the network may reach"
-            yield CallbackFault(service, f"{error.detail}", remedy)
+            yield CallbackFault(service, f"a callback URL {error.message}", remedy)
 
 
 def _secrets(

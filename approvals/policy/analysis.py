@@ -45,7 +45,7 @@ def analyse(
     """The terms for `inquiry`; of several lengths the smallest holds. Raises `UnknownAction`."""
     action = policy.actions.get(inquiry.action)
     if action is None:
-        raise UnknownAction("policy lists no such action")
+        raise UnknownAction("/action", "is no action that policy lists", "Add it to policy.yaml")
     defaults = policy.defaults
     rule = deny_rule_in_force(policy, inquiry) or _first_match(policy, inquiry)
     # An unmatched request is never approved: the file cannot even say so.

@@ -124,7 +124,7 @@ class Callback(Frozen):
                 check_url(default, places)
             except CallbackNotAllowed as error:
                 remedy = "Name a URL below one of `origins`"
-                raise fault(error.detail.removeprefix("the callback URL "), remedy) from None
+                raise fault(error.message, remedy) from None
         return default
 
     def destinations(self, *, loopback: bool) -> Destinations:
@@ -177,13 +177,22 @@ class Service(ServiceEntry):
         if asked is None:
             return self.callback.default if self.callback else None
         if self.callback is None:
-            raise CallbackNotAllowed("this service has no callback entry in services.yaml")
+            raise CallbackNotAllowed(
+                "/callback_url",
+                "is refused: this service has no callback entry in services.yaml",
+                "Leave it out and poll, or ask an admin to add one",
+            )
         check_url(asked, self.callback.destinations(loopback=self.may_call_loopback))
         return asked
 
 
 def _unknown_requester() -> UnknownRequester:
-    return UnknownRequester("requester.id is nobody for whom this service may ask")
+    return UnknownRequester(
+        "/requester/id",
+        "is nobody for whom this service may ask",
+        "Send the id of a person of people.yaml (requester_ids) whom services.yaml lets this "
+        "service name (requesters, machine_requesters), or ask an admin to add it there",
+    )
 
 
 def _named(service: ServiceId, entry: ServiceEntry, *, loopback: bool) -> Service:

@@ -6,12 +6,13 @@ an unfit store takes no new request and no approval; reading, denying and expiry
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, cast
 
-from approvals.errors import StoreFailure, StoreFull, StoreRefused, StoreUnavailable
+from approvals.errors import OtherKey, StoreFailure, StoreFull, StoreRefused, StoreUnavailable
 from approvals.store.keys import Keys
 from approvals.store.pipeline import CommandRefused, Pipeline
 
@@ -19,7 +20,9 @@ Durability = Literal["local", "replica", "none"]
 LEAST_VERSION = (7, 0)
 FULL_AT = 0.85
 BEHIND_AFTER = timedelta(seconds=5)  # as in commit.lua
+CLOCKS_APART = timedelta(seconds=30)
 MOST_AHEAD_MS = 10**14
+_FULL = "The store is 85 % full and takes no new requests. Give it more memory."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,70 +42,96 @@ class Health:
         keys: Keys,
         fingerprints: Mapping[str, str],
         demands: Demands | None = None,
+        host_time: Callable[[], float] = time.time,
     ) -> None:
         self._pipeline = pipeline
         self._keys = keys
         self._fingerprints = fingerprints
         self._demands = demands or Demands()
+        self._host_time = host_time
+        self._foreign: tuple[str, ...] | None = None
         self.faults: tuple[str, ...] = ("The store has not been checked yet.",)
+        self.warnings: tuple[str, ...] = ()
         self.is_full = False
         self.behind = timedelta(0)
 
     async def check(self) -> tuple[str, ...]:
-        """Looks at the server and remembers what is wrong: setting, value and remedy of each."""
+        """Looks at the server and remembers what is wrong: setting, value and remedy of each.
+
+        Changes nothing. `warnings` then hold what keeps nobody from working.
+        """
         unfit = await self._unfit()
         self.faults = (*unfit, *_slow_clock(self.behind))
         return self.faults
 
     async def require(self) -> None:
-        """Checks, and raises `StoreRefused` with every fault but the clock's.
+        """Checks, and raises `StoreRefused` with every fault but the clock's, or `OtherKey`.
 
+        The first process of a deployment leaves its keys' fingerprints, to which others are held.
         A clock that is behind must not keep a process down: an admin resets it on a running one.
         """
-        await self.check()
-        if unfit := [f for f in self.faults if f not in _slow_clock(self.behind)]:
+        await self._require_now()
+        for name, mark in self._fingerprints.items():
+            await self._pipeline.run("HSETNX", self._keys.fingerprints, name, mark)
+        await self._require_now()  # another process may have been the first
+
+    async def _require_now(self) -> None:
+        faults = await self.check()
+        told_apart = {*_slow_clock(self.behind), *(self._foreign or ())}
+        if unfit := [fault for fault in faults if fault not in told_apart]:
             raise StoreRefused("\n".join(unfit))
+        self.check_keys()
+
+    def check_keys(self) -> None:
+        """Raises `OtherKey` where this process holds other keys than the deployment began with.
+
+        With another audit key entries would not verify; with another pseudonym key one
+        idempotency key would open two requests. Unknown counts as wrong: `StoreUnavailable`.
+        """
+        if self._foreign is None:
+            raise StoreUnavailable("\n".join(self.faults))
+        if self._foreign:
+            raise OtherKey("\n".join(self._foreign))
 
     async def _unfit(self) -> list[str]:
+        self._foreign = None
         try:
             info = _parsed(cast("bytes", await self._pipeline.run("INFO")))
             fsync = await self._setting("appendfsync")
             self.is_full = _is_full(info)
-            self.behind = await self._behind()
-            # A server unfit to write to is told as that, and not as one that refused a write.
-            return _faults(info, fsync, self._demands) or await self._foreign_keys()
+            apart = await self._read_clocks()
+            self._foreign = tuple(await self._foreign_keys())
         except StoreFailure as error:
+            self.warnings = ()
             return [f"The store cannot be checked: {error.detail}"]
+        self.warnings = (
+            *(_local(info, fsync) if self._demands.durability == "none" else ()),
+            *([_FULL] if self.is_full else ()),
+            *_clocks_apart(apart),
+        )
+        return [*_faults(info, fsync, self._demands), *self._foreign]
 
-    async def _behind(self) -> timedelta:
-        time, seen = await self._pipeline.run_all([("TIME",), ("GET", self._keys.clock)])
-        if isinstance(time, Exception) or isinstance(seen, Exception):
+    async def _read_clocks(self) -> timedelta:
+        """Sets `behind`; answers how far the store's clock is ahead of this host's."""
+        now, seen = await self._pipeline.run_all([("TIME",), ("GET", self._keys.clock)])
+        if isinstance(now, Exception) or isinstance(seen, Exception):
             raise StoreUnavailable("its time cannot be read")
-        seconds, micros = cast("list[bytes]", time)
+        seconds, micros = cast("list[bytes]", now)
         millis = int(seconds) * 1000 + int(micros) // 1000
         text = cast("bytes | None", seen) or b"0"
         ahead = int(text) - millis if text.isdigit() else 0
-        return timedelta(milliseconds=max(0, min(ahead, MOST_AHEAD_MS)))
+        self.behind = timedelta(milliseconds=max(0, min(ahead, MOST_AHEAD_MS)))
+        return timedelta(milliseconds=millis - round(self._host_time() * 1000))
 
     async def _foreign_keys(self) -> list[str]:
-        """Where this process holds other keys than those the deployment was begun with.
-
-        With another pseudonym key one idempotency key would open two requests; with another audit
-        key entries would not verify.
-        """
         names = list(self._fingerprints)
-        first = await self._pipeline.run("HMGET", self._keys.fingerprints, *names)
-        known = cast("list[bytes | None]", first)
-        if None in known:
-            for name, mark in self._fingerprints.items():
-                await self._pipeline.run("HSETNX", self._keys.fingerprints, name, mark)
-            again = await self._pipeline.run("HMGET", self._keys.fingerprints, *names)
-            known = cast("list[bytes | None]", again)
+        reply = await self._pipeline.run("HMGET", self._keys.fingerprints, *names)
+        known = cast("list[bytes | None]", reply)
         return [
             f"{name} is not the key that this deployment began with; give every process the same, "
             "or another PLACET_NAMESPACE."
             for name, mark in zip(names, known, strict=True)
-            if mark is None or mark.decode() != self._fingerprints[name]
+            if mark is not None and mark.decode() != self._fingerprints[name]
         ]
 
     def check_opening(self) -> None:
@@ -130,6 +159,15 @@ def _slow_clock(behind: timedelta) -> list[str]:
     seconds = f"{behind.total_seconds():.0f} s"
     told = f"the store's clock is {seconds} behind the time it has seen, so nothing is approved; "
     return [told + "put the clock right, then run `placet clock reset`."]
+
+
+def _clocks_apart(apart: timedelta) -> list[str]:
+    if abs(apart) <= CLOCKS_APART:
+        return []
+    seconds = f"{abs(apart).total_seconds():.0f} s"
+    where = "ahead of" if apart > timedelta(0) else "behind"
+    told = f"the store's clock is {seconds} {where} this host's, by which callbacks are signed and "
+    return [told + "API keys end; receivers refuse what is 5 min off. Give both one time source."]
 
 
 def _parsed(info: bytes) -> dict[str, str]:

@@ -135,10 +135,16 @@ class Outbox:
             writes=(("finish", "callbacks", callback.id, lease_end, next_try),),
         )
 
-    async def replay(self, callback: Callback, person: PersonId, origin: Origin) -> bool:
-        """Queues the same bytes again, with the whole retry schedule ahead."""
+    async def replay(
+        self, callback: Callback, person: PersonId, origin: Origin, words: str
+    ) -> bool:
+        """Queues the same bytes again, with the whole retry schedule ahead.
+
+        `words`, why it was asked for, stay in the record: no entry holds anybody's words.
+        """
         now = await self._now(callback.id)
         writes = (
+            ("hset", self._keys.callback(callback.id), "replayed_because", words),
             ("schedule", "callbacks", callback.id, str(millis(now))),
             ("publish", self._keys.wake_channel, "callbacks"),
         )
@@ -151,9 +157,13 @@ class Outbox:
     async def _now(self, event: EventId) -> datetime:
         return (await self._scripts.load(self._keys.callback(event))).now
 
-    async def dead(self) -> list[EventId]:
-        """The dead letters, oldest first: given up after the last attempt, or refused by 410."""
-        reply = await self._pipeline.run("ZRANGE", self._keys.dead_callbacks, 0, -1)
+    async def dead(self, since: datetime | None = None) -> list[EventId]:
+        """The dead letters, in the order they were given up: after the last attempt, or by 410.
+
+        Of those given up at `since` or later, where that is named.
+        """
+        first = str(millis(since)) if since else "-inf"
+        reply = await self._pipeline.run("ZRANGEBYSCORE", self._keys.dead_callbacks, first, "+inf")
         return [EventId(event.decode()) for event in cast("list[bytes]", reply)]
 
     async def _record(

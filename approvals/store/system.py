@@ -29,6 +29,14 @@ WRITTEN_PER_MINUTE = 10  # refusals of one actor; more are counted, so that nobo
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """A fact for the log; `words`, why a person did it, stay in the record."""
+
+    event: Event
+    words: str | None = None
+
+
 @dataclass(slots=True)
 class _Minute:
     began: float
@@ -46,14 +54,14 @@ class SystemRecord:
         self._scripts = scripts
         self._keys = keys
         self._audit_key = audit_key
-        self._queue: deque[Event] = deque(maxlen=MOST_QUEUED)
-        self._batch: tuple[str, Sequence[Event]] | None = None
+        self._queue: deque[_Note] = deque(maxlen=MOST_QUEUED)
+        self._batch: tuple[str, Sequence[_Note]] | None = None
         self._minutes: dict[str, _Minute] = {}
         self._writer: asyncio.Task[None] | None = None
 
-    def note(self, event: Event) -> None:
-        """Queues one entry."""
-        self._queue.append(event)
+    def note(self, event: Event, words: str | None = None) -> None:
+        """Queues one entry. `words`, why a person did it, stay in the record beside its number."""
+        self._queue.append(_Note(event, words))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
 
@@ -67,7 +75,7 @@ class SystemRecord:
         if minute.refusals <= WRITTEN_PER_MINUTE:
             self.note(refusal)
 
-    async def reset_clock(self, event: ClockReset) -> None:
+    async def reset_clock(self, event: ClockReset, words: str) -> None:
         """Sets the time seen back to the server's clock, and makes everything waiting due at once.
 
         For a clock that once ran ahead and was put right: until then the store's time stands.
@@ -75,7 +83,7 @@ class SystemRecord:
         writes: list[Write] = [("reset_clock", self._keys.clock)]
         writes += [("release", queue) for queue in QUEUES]
         writes += [("publish", self._keys.wake_channel, queue) for queue in QUEUES]
-        await self._commit(_new_op(), [event], tuple(writes))
+        await self._commit(_new_op(), [_Note(event, words)], tuple(writes))
 
     async def close(self) -> None:
         """Writes what is queued and counted."""
@@ -100,12 +108,12 @@ class SystemRecord:
                 _log.error("system entries wait", extra={"code": error.code})
                 return  # the next note tries again
 
-    def _next_batch(self) -> tuple[str, Sequence[Event]]:
+    def _next_batch(self) -> tuple[str, Sequence[_Note]]:
         size = min(ENTRIES_PER_COMMIT, len(self._queue))
         return _new_op(), [self._queue.popleft() for _ in range(size)]
 
     async def _commit(
-        self, op: str, events: Sequence[Event], writes: tuple[Write, ...] = ()
+        self, op: str, notes: Sequence[_Note], writes: tuple[Write, ...] = ()
     ) -> None:
         for _ in range(MOST_TRIES):
             loaded = await self._scripts.load(self._keys.system)
@@ -113,11 +121,16 @@ class SystemRecord:
             entries = tuple(
                 seal_entry(
                     self._audit_key,
-                    event,
+                    note.event,
                     EntryPlace(RECORD, loaded.version + 1, op, first + i, loaded.now),
                 ).text
-                for i, event in enumerate(events)
+                for i, note in enumerate(notes)
             )
+            words = [
+                ("hset", self._keys.system, f"words:{first + i}", note.words)
+                for i, note in enumerate(notes)
+                if note.words
+            ]
             commit = Commit(
                 op=op,
                 record=self._keys.system,
@@ -126,7 +139,7 @@ class SystemRecord:
                 result="noted",
                 entry=first,
                 entries=entries,
-                writes=writes,
+                writes=(*writes, *words),
             )
             if (await self._scripts.commit(commit)).code in ("OK", "DUP"):
                 return

@@ -21,6 +21,7 @@ from bot.cli.command import (
     Deployment,
     WrongUsage,
     add_actor,
+    checked_reason,
     command,
     deployment,
     event_id,
@@ -40,7 +41,7 @@ def add_to(add: Add) -> None:
     listing.add_argument("--dead", action="store_true", help="dead letters only")
     replay = command(within, "replay", _replay, "send the same bytes again (admin)")
     replay.add_argument("id", nargs="?", metavar="ID", help="one callback's id, evt_...")
-    about = "every dead letter made since: 2h ago, or a time such as 2026-11-23T14:00:00Z"
+    about = "every dead letter given up since: 2h ago, or a time such as 2026-11-23T14:00:00Z"
     replay.add_argument("--since", type=_since, metavar="WHEN", help=about)
     add_actor(replay)
 
@@ -64,31 +65,31 @@ def _list(arguments: Namespace, terminal: Terminal) -> int:
 def _replay(arguments: Namespace, terminal: Terminal) -> int:
     if (arguments.id is None) == (arguments.since is None):
         raise WrongUsage("Name one callback's ID, or --since WHEN for all dead letters since then.")
+    why = checked_reason(arguments.reason)
     event = None if arguments.id is None else event_id(arguments.id)
 
     async def meant(at: Deployment) -> list[Callback]:
         if event is not None:
             return [await at.store.outbox.callback(event)]
-        dead = await _loaded(at, await at.store.outbox.dead())
-        return [callback for callback in dead if callback.created_at >= arguments.since]
+        return await _loaded(at, await at.store.outbox.dead(arguments.since))
 
     async def replayed() -> None:
         async with deployment(terminal) as at:
             person = PersonId(arguments.person)
             _check_admin(at, person)
-            done = [await _again(at, callback, person) for callback in await meant(at)]
+            done = [await _again(at, callback, person, why) for callback in await meant(at)]
             if arguments.json:
                 terminal.tell({"replayed": done})
             else:
                 told = [f"{event} is sent again." for event in done]
-                terminal.say(*told or ["No dead letter was made since then."])
+                terminal.say(*told or ["No dead letter was given up since then."])
 
     asyncio.run(replayed())
     return FINE
 
 
-async def _again(at: Deployment, callback: Callback, person: PersonId) -> EventId:
-    if not await at.store.outbox.replay(callback, person, origin()):
+async def _again(at: Deployment, callback: Callback, person: PersonId, why: str) -> EventId:
+    if not await at.store.outbox.replay(callback, person, origin(), why):
         raise StoreUnavailable(f"{callback.id} has just changed. Look at it, and try again.")
     return callback.id
 

@@ -11,7 +11,14 @@ from pathlib import Path
 from approvals.errors import ConfigurationInvalid, StoreFailure
 from approvals.policy.loader import load_configuration, notify_faults
 from bot.cli.command import FAILED, FINE, UNREACHABLE, Add, command
-from bot.deployment import DamagedFile, NothingRuns, found_running, open_store, reached
+from bot.deployment import (
+    DamagedFile,
+    NothingRuns,
+    found_running,
+    open_store,
+    reached,
+    store_notes,
+)
 from bot.receivers import receivers_of
 from bot.settings import PREFIX, Settings
 from bot.terminal import Terminal
@@ -34,6 +41,7 @@ class Report:
     seen: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     unreachable: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def part(self, name: str, faults: Sequence[object]) -> None:
         """One part was looked at."""
@@ -76,10 +84,12 @@ def _check(arguments: Namespace, terminal: Terminal) -> int:
     report.part(f"configuration in {meant.directory}", _configuration_faults(meant, terminal))
     if arguments.json:
         faults = [*report.faults, *report.unreachable]
-        terminal.tell({"ok": not faults, "checked": report.seen, "faults": faults})
+        told = {"ok": not faults, "checked": report.seen, "faults": faults}
+        terminal.tell({**told, "warnings": report.warnings})
     else:
         terminal.say(*report.seen)
     terminal.complain(*report.faults, *report.unreachable)
+    terminal.complain(*(f"Warning: {warning}" for warning in report.warnings))
     return report.exit_code
 
 
@@ -100,7 +110,7 @@ def _configuration_faults(meant: Meant, terminal: Terminal) -> list[object]:
 def _check_store(settings: Settings, report: Report) -> None:
     try:
         found = reached(settings)
-        faults: Sequence[object] = asyncio.run(_store_faults(found))
+        faults, warnings = asyncio.run(_looked_at(found))
     except NothingRuns:
         report.seen.append(f"store: {_EMBEDDED}")
     except ConfigurationInvalid as error:
@@ -110,12 +120,14 @@ def _check_store(settings: Settings, report: Report) -> None:
         report.unreachable.append(error.detail)
     else:
         report.part(f"store (durability {found.durability})", faults)
+        report.warnings += [*store_notes(found, is_embedded=False), *warnings]
 
 
-async def _store_faults(settings: Settings) -> tuple[str, ...]:
+async def _looked_at(settings: Settings) -> tuple[Sequence[str], Sequence[str]]:
+    """The store's faults and warnings."""
     store = open_store(settings)
     try:
         await store.pipeline.run("PING")  # an unreachable store is no fault of durability
-        return await store.health.check()
+        return await store.health.check(), store.health.warnings
     finally:
         await store.close()

@@ -7,7 +7,7 @@ from argparse import Namespace
 from datetime import timedelta
 
 from approvals.model import PersonId
-from bot.cli.command import FINE, Add, add_actor, command, deployment, origin
+from bot.cli.command import FINE, Add, add_actor, checked_reason, command, deployment, origin
 from bot.terminal import Terminal
 
 
@@ -21,9 +21,11 @@ def add_to(add: Add) -> None:
 
 
 def _reset(arguments: Namespace, terminal: Terminal) -> int:
+    person, why = PersonId(arguments.person), checked_reason(arguments.reason)
+
     async def reset() -> None:
         async with deployment(terminal) as at:
-            behind = await at.service.reset_clock(PersonId(arguments.person), origin())
+            behind = await at.service.reset_clock(person, origin(), reason=why)
             milliseconds = behind // timedelta(milliseconds=1)
             if arguments.json:
                 terminal.tell({"behind_ms": milliseconds})

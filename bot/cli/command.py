@@ -72,12 +72,17 @@ def add_actor(parser: ArgumentParser, *, required: bool = True) -> None:
 
 @asynccontextmanager
 async def deployment(terminal: Terminal) -> AsyncIterator[Deployment]:
-    """The deployment that the environment names, or the one that runs here. Starts none."""
+    """The deployment that the environment names, or the one that runs here. Starts none.
+
+    Raises `OtherKey` before anything is written that would not verify. A store unfit in another
+    way is no hindrance: what may not happen on it is refused by the use case.
+    """
     settings = reached(Settings.from_environment(terminal.environment))
     configuration = load_configuration(settings.config_dir)
     store = open_store(settings)
     try:
         await store.health.check()
+        store.health.check_keys()
         service = ApprovalService(store, configuration)
         yield Deployment(configuration, store, service, Naming(configuration.people))
     finally:
@@ -98,10 +103,10 @@ def event_id(text: str) -> EventId:
     return EventId(text)
 
 
-def check_reason(reason: str) -> None:
-    """Raises `WrongUsage` where the reason cannot be kept, before anything is on record."""
+def checked_reason(reason: str) -> str:
+    """The reason as it is kept. Raises `WrongUsage`, before anything is on record."""
     try:
-        reason_text(reason)
+        return reason_text(reason) or ""
     except InvalidRequest as error:
         raise WrongUsage(f"--reason {error.findings[0].message}.") from None
 

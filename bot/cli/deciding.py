@@ -22,7 +22,7 @@ from bot.cli.command import (
     Deployment,
     WrongUsage,
     add_actor,
-    check_reason,
+    checked_reason,
     command,
     deployment,
     origin,
@@ -117,7 +117,7 @@ def _decide(arguments: Namespace, terminal: Terminal, vote: Vote) -> int:
             f"`placet {vote}` asks before it decides, and there is no terminal to ask on. "
             "Add --yes to decide without the question."
         )
-    check_reason(arguments.reason)
+    checked_reason(arguments.reason)
     request = request_id(arguments.id)
     view = asyncio.run(_viewed(arguments, terminal, request))
     # Asked outside the event loop: there Ctrl-C would only reach it after an answer.
@@ -164,7 +164,7 @@ async def _voted(arguments: Namespace, terminal: Terminal, vote: Vote, view: Ful
 
 
 def _cancel(arguments: Namespace, terminal: Terminal) -> int:
-    check_reason(arguments.reason)
+    checked_reason(arguments.reason)
     request, person = request_id(arguments.id), PersonId(arguments.person)
 
     async def cancelled() -> None:

@@ -16,7 +16,7 @@ from approvals.policy.services import Service
 from approvals.policy.yaml_source import parse_source
 from bot.api_keys import key_hash, new_api_key
 from bot.cli.checking import configuration_meant
-from bot.cli.command import FINE, Add, WrongUsage, add_actor, check_reason, command, origin
+from bot.cli.command import FINE, Add, WrongUsage, add_actor, checked_reason, command, origin
 from bot.cli.insertion import Entry, NoPlace, with_key
 from bot.cli.recording import record
 from bot.settings import Settings
@@ -52,8 +52,10 @@ def _new(arguments: Namespace, terminal: Terminal) -> int:
     directory = configuration_meant(settings, terminal).directory
     configuration = load_configuration(directory)
 
+    why = None if arguments.reason is None else checked_reason(arguments.reason)
+
     def note(event: Event) -> None:
-        record(event, directory, settings, terminal)
+        record(event, why, directory, settings, terminal)
 
     person = _actor(configuration, arguments, note)
     service = _service(configuration, arguments.service)
@@ -82,8 +84,6 @@ def _actor(
         raise WrongUsage(
             "people.yaml has an admin, so say who you are and why: --as PERSON --reason TEXT."
         )
-    if arguments.reason is not None:
-        check_reason(arguments.reason)
     if not admins or (known and known.id in admins):
         return known.id if known else None
     refusal = NotAllowed("Only an admin may make API keys (people.yaml, roles).")

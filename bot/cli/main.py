@@ -12,10 +12,10 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from approvals.errors import PlacetError, Refusal, StoreFailure, StoreRefused
+from approvals.errors import OtherKey, PlacetError, Refusal, StoreFailure, StoreRefused
 from bot.cli import callbacks, checking, clock, deciding, keys, serving
 from bot.cli.command import FAILED, FINE, UNREACHABLE, WRONG_USAGE, WrongUsage
-from bot.deployment import OtherKey, SeveralRun, Unreachable
+from bot.deployment import SeveralRun, Unreachable
 from bot.telemetry import configure_logging
 from bot.terminal import Terminal
 

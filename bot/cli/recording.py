@@ -15,33 +15,40 @@ from bot.settings import Settings
 from bot.terminal import Terminal
 
 
-def record(event: Event, config_dir: Path, settings: Settings, terminal: Terminal) -> None:
+def record(
+    event: Event,
+    words: str | None,
+    config_dir: Path,
+    settings: Settings,
+    terminal: Terminal,
+) -> None:
     """Writes the entry, or says that no deployment of this configuration was reached.
 
-    Raises `OtherKey`, `SeveralRun`, `DamagedFile`: then nobody knows which deployment is meant.
+    `words`, why a person did it, are kept beside the entry. Raises `OtherKey`, `SeveralRun`,
+    `DamagedFile`: then nobody knows which deployment is meant.
     """
-    if not _is_recorded(event, config_dir, settings):
+    if not _is_recorded(event, words, config_dir, settings):
         terminal.complain("No Placet of this configuration was reached: this is not on record.")
 
 
-def _is_recorded(event: Event, config_dir: Path, settings: Settings) -> bool:
+def _is_recorded(event: Event, words: str | None, config_dir: Path, settings: Settings) -> bool:
     try:
         found = reached(settings)
         if found.config_dir.resolve() != config_dir.resolve():
             return False
-        asyncio.run(_write(event, found))
+        asyncio.run(_write(event, words, found))
     except (NothingRuns, StoreFailure, StoreRefused, ConfigurationInvalid):
         return False
     return True
 
 
-async def _write(event: Event, settings: Settings) -> None:
+async def _write(event: Event, words: str | None, settings: Settings) -> None:
     store = open_store(settings)
     try:
-        await store.health.require()  # with another audit key the entry would not verify
+        await store.health.require()
         if isinstance(event, RightRefused):
             store.system.note_refusal(event)
         else:
-            store.system.note(event)
+            store.system.note(event, words)
     finally:
         await store.close()

@@ -9,13 +9,14 @@ import asyncio
 import json
 import math
 import re
+from collections.abc import Iterator
 from typing import NoReturn, cast
 
 from pydantic import JsonValue
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from approvals.errors import BodyTooLarge, MalformedJson, NotJson
+from approvals.errors import BodyTooLarge, Finding, InvalidRequest, MalformedJson, NotJson
 
 MAX_BYTES = 32 * 1024
 MAX_DEPTH = 20
@@ -23,7 +24,12 @@ MAX_INTEGER = 2**53 - 1  # beyond it readers of JSON disagree about the number
 READ_TIMEOUT_S = 5.0
 _JSON_TYPE = re.compile(r'application/json(?:\s*;\s*charset="?utf-8"?)?', re.IGNORECASE)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_UNFIT = re.compile("[\u0000\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_FIELD = re.compile(r"[a-z][a-z0-9_]{0,39}")
+# Most bodies hold no escape, no exponent and no long number, and so nothing that needs a walk.
+_MAYBE_UNFIT = re.compile(r"\\u|[0-9]{16}|[0-9][eE]")
+_BEYOND = "holds a number that readers of JSON disagree about (beyond 2^53 - 1); send it as text"
+_UNSEEN = "holds U+0000, which a reader cannot see; remove it"
 
 
 async def read_body(request: Request, *, timeout: float = READ_TIMEOUT_S) -> bytes:  # noqa: ASYNC109 - one bound over many receives
@@ -38,7 +44,9 @@ async def read_body(request: Request, *, timeout: float = READ_TIMEOUT_S) -> byt
 
 
 def parse_object(body: bytes) -> dict[str, JsonValue]:
-    """The JSON object in `body`. Raises `MalformedJson`."""
+    """The JSON object in `body`. Raises `MalformedJson`, or `InvalidRequest` for sound JSON that
+    reads differently elsewhere, naming the object's member that holds it.
+    """
     text = _text(body)
     try:
         value = cast("JsonValue", _DECODER.decode(text))
@@ -53,9 +61,8 @@ def parse_object(body: bytes) -> dict[str, JsonValue]:
     # The brackets cannot nest deeper than there are brackets: most bodies need no walk.
     if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
         raise _too_deep()
-    # Only an escape can bring in what is looked for: raw UTF-8 has been decoded strictly.
-    if "\\u" in text:
-        _check_texts(value)
+    if _MAYBE_UNFIT.search(text):
+        _check_members(value)
     return value
 
 
@@ -108,24 +115,13 @@ def _constant(_: str) -> NoReturn:
     raise MalformedJson("NaN and Infinity are no JSON numbers.")
 
 
-def _integer(digits: str) -> int:
+def _integer(digits: str) -> int | float:
     if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
-        raise MalformedJson(
-            f"A whole number is beyond {MAX_INTEGER}, where readers disagree; send it as text."
-        )
+        return math.inf  # found by its place once the object stands
     return int(digits)
 
 
-def _float(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise MalformedJson("A number is too large; send it as text.")
-    return number
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_constant=_constant, parse_int=_integer, parse_float=_float
-)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_int=_integer)
 
 
 def _is_deeper(value: JsonValue, levels: int) -> bool:
@@ -136,17 +132,34 @@ def _is_deeper(value: JsonValue, levels: int) -> bool:
     return False
 
 
-def _check_texts(value: JsonValue) -> None:
+def _check_members(value: dict[str, JsonValue]) -> None:
+    findings = [
+        Finding(f"/{name}" if _FIELD.fullmatch(name) else "", message)
+        for name, inner in value.items()
+        for message in sorted({*_unfit_in(name), *_unfit(inner)})
+    ]
+    if findings:
+        raise InvalidRequest(findings)
+
+
+def _unfit(value: JsonValue) -> Iterator[str]:
     if isinstance(value, str):
-        if _UNFIT.search(value):
-            raise MalformedJson("A text of the body holds U+0000 or half a surrogate pair.")
+        yield from _unfit_in(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield _BEYOND
     elif isinstance(value, dict):
         for name, inner in value.items():
-            _check_texts(name)
-            _check_texts(inner)
+            yield from (*_unfit_in(name), *_unfit(inner))
     elif isinstance(value, list):
         for inner in value:
-            _check_texts(inner)
+            yield from _unfit(inner)
+
+
+def _unfit_in(text: str) -> Iterator[str]:
+    if _SURROGATE.search(text):
+        raise MalformedJson("A text of the body holds half a surrogate pair.")
+    if "\0" in text:
+        yield _UNSEEN
 
 
 def _too_deep() -> MalformedJson:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -13,7 +14,16 @@ from approvals.store.health import Durability
 from bot.telemetry import Metrics
 from bot.web.problems import problem
 
-Readiness = Callable[[], Sequence[str]]
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is wrong now. A fault keeps from new decisions, a warning from nothing yet."""
+
+    faults: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+
+Readiness = Callable[[], Condition]
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -37,14 +47,16 @@ class OpsRoutes:
         return Response(b'{"status":"alive"}', 200, _NO_STORE, "application/json")
 
     async def readyz(self, _: Request) -> Response:
-        """`GET /readyz`: 200, or 503 naming each fault with its remedy."""
+        """`GET /readyz`: 200, or 503 naming each fault with its remedy; warnings in both."""
         facts: dict[str, object] = {
             "policy": {"version": self._configuration().version},
             "durability": self._durability,
         }
-        faults = list(self._readiness())
-        if faults:
-            facts["faults"] = faults
+        condition = self._readiness()
+        if condition.warnings:
+            facts["warnings"] = condition.warnings
+        if condition.faults:
+            facts["faults"] = condition.faults
             detail = "Placet takes no new decisions until the faults are mended."
             return problem(503, "not_ready", "Not ready", detail, facts=facts)
         return Response(to_json({"status": "ready", **facts}), 200, _NO_STORE, "application/json")

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from approvals import errors
-from approvals.errors import InvalidRequest, PlacetError, Refusal, StoreFailure
+from approvals.errors import PlacetError, Refusal, StoreFailure
 from bot.telemetry import Metrics
 
 MEDIA_TYPE = "application/problem+json"
@@ -98,7 +98,7 @@ def from_error(error: PlacetError) -> Response:
     if kind is None:
         return internal_error()
     facts: dict[str, object] = dict(error.facts) if isinstance(error, Refusal) else {}
-    if isinstance(error, InvalidRequest):
+    if isinstance(error, Refusal) and error.findings:
         facts["errors"] = [
             {"pointer": finding.pointer, "message": finding.message} for finding in error.findings
         ]

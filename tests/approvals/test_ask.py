@@ -55,7 +55,8 @@ ENDS: list[tuple[str, JsonValue]] = [
     ("justification", "j" * 20),
     ("justification", "ü" * 500),
     ("justification", "one line\nand another line"),
-    ("justification", "1234567890" + "." * 10),
+    ("justification", "👍" * 20),
+    ("justification", " " * 9_000 + "j" * 20 + "\n" * 9_000),
     ("justification", "👍🏽 ❤️ 🧑‍⚖️ 🇩🇪 " + "j" * 10),
     ("justification", "ग्राहक ने अपने डेटा की प्रति मांगी"),
     ("justification", "客户要求提供其数据的副本、以便核对账单与地址。"),
@@ -86,7 +87,6 @@ def test_what_lies_on_a_limit_is_taken(field: str, value: JsonValue) -> None:
 
 
 LENGTH = "needs 20 to 500 characters; say in a sentence why the data is needed"
-WORDLESS = "needs at least 10 letters or digits; say in a sentence why the data is needed"
 TOO_LONG = "holds more than 200 characters; shorten it"
 EXPIRY = "must be whole seconds, 1 to 604800 (7 days)"
 TTL = "must be whole seconds, 1 to 3600 (60 minutes)"
@@ -94,7 +94,7 @@ FAULTS: list[tuple[str, JsonValue, str, str]] = [
     ("action", "", "/action", "must not be empty"),
     ("action", "  ", "/action", "must not be empty"),
     ("action", "a" * 201, "/action", TOO_LONG),
-    ("action", " " * 2000 + "a", "/action", TOO_LONG),
+    ("action", "a" + " " * 2000 + "a", "/action", TOO_LONG),
     ("action", 7, "/action", "must be text"),
     ("action", None, "/action", "must be text"),
     ("requester", "okta:00u1", "/requester", "must be an object"),
@@ -107,10 +107,9 @@ FAULTS: list[tuple[str, JsonValue, str, str]] = [
     ("justification", "j" * 501, "/justification", LENGTH),
     ("justification", "j" + " " * 30, "/justification", LENGTH),
     ("justification", ["j" * 20], "/justification", "must be text"),
-    ("justification", " " * 1981 + "j" * 20, "/justification", LENGTH),
-    ("justification", "." * 30, "/justification", WORDLESS),
-    ("justification", "j" * 9 + "." * 30, "/justification", WORDLESS),
-    ("justification", "👍" * 30, "/justification", WORDLESS),
+    ("justification", "j" + " " * 1999 + "j", "/justification", LENGTH),
+    ("justification", "\0" + "j" * 20, "/justification",
+     "holds U+0000, which a reader cannot see; remove it"),
     ("justification", "\u2800" * 30, "/justification",
      "holds U+2800, which a reader cannot see; remove it"),
     ("justification", "j" * 30 + "\u0301" * 9, "/justification",
@@ -221,7 +220,7 @@ def test_a_reason_is_normalised_and_an_empty_one_is_none(
     ("reason", "message"),
     [
         ("r" * 501, "holds more than 500 characters; shorten it"),
-        (" " * 2001, "holds more than 500 characters; shorten it"),
+        ("r" + " " * 2000 + "r", "holds more than 500 characters; shorten it"),
         ("no\u200b", "holds U+200B, which a reader cannot see; remove it"),
     ],
 )

@@ -29,6 +29,7 @@ from bot.bootstrap import Surroundings, opened
 from bot.settings import Settings
 from bot.telemetry import Metrics
 from bot.web.app import create_app
+from bot.web.ops import Condition
 from bot.web.waiting import Waiting
 from tests.calling_back import ENVIRONMENT
 from tests.configurations import API_KEY, POLICY, ask, write_configuration
@@ -67,7 +68,7 @@ async def web_over(
     app = create_app(
         service=service,
         waiting=Waiting(client, store.keys),
-        readiness=lambda: list(store.health.faults),
+        readiness=lambda: Condition(store.health.faults),
         metrics=Metrics(),
         settings=Settings(),
     )

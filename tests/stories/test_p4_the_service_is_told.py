@@ -277,7 +277,7 @@ async def test_a_dead_letter_replayed_is_the_same_letter(
     dead = await placet.store.outbox.callback(event)
     receiver.otherwise = answers(204)
 
-    assert await placet.store.outbox.replay(dead, BEN, CLI)
+    assert await placet.store.outbox.replay(dead, BEN, CLI, "Mended")
     await post.goes_round()
 
     *_, before, replayed = receiver.of(event)
@@ -292,7 +292,7 @@ async def test_a_replay_that_fails_has_the_whole_schedule_ahead(
 ) -> None:
     event = await fails_to_the_end(post, receiver)
 
-    await placet.store.outbox.replay(await placet.store.outbox.callback(event), BEN, CLI)
+    await placet.store.outbox.replay(await placet.store.outbox.callback(event), BEN, CLI, "Mended")
     await post.goes_round()
 
     callback = await placet.store.outbox.callback(event)

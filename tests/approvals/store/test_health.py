@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from approvals import lifecycle
 from approvals.change import Voting
-from approvals.errors import StoreFull, StoreRefused, StoreUnavailable
+from approvals.errors import OtherKey, StoreFull, StoreRefused, StoreUnavailable
 from approvals.events import CallbackAttempted
 from approvals.model import ApprovalRequest, RequestId, event_id
 from approvals.store.health import Demands, Durability, Health
@@ -24,7 +24,7 @@ from approvals.store.store import Store, StoreSecrets
 from approvals.store.times import millis
 from tests.approvals.samples import ANNA, CLI, opening, policy
 from tests.approvals.store.support import Servers, dump, free_port, log_of
-from tests.conftest import SECRETS
+from tests.conftest import SECRETS, RealServer
 
 ATTEMPTED = CallbackAttempted(type="callback.delivered", attempt=1, status=204)
 
@@ -232,6 +232,7 @@ async def test_at_85_percent_only_openings_are_refused(servers: Servers) -> None
     store.health.check_opening()
     await admin.config_set("maxmemory", int(used * 1.1))
     assert await store.health.check() == ()
+    assert ["85 % full" in warning for warning in store.health.warnings] == [True]
     with pytest.raises(StoreFull):
         store.health.check_opening()
     store.health.check_approving()
@@ -318,12 +319,67 @@ async def test_a_clock_that_is_behind_is_told_with_its_remedy_but_keeps_no_proce
         store.health.check_opening()
 
 
+def with_another_audit_key(servers: Servers, server: RealServer) -> Store:
+    mine = StoreSecrets(audit=b"another audit key, 32 bytes long", pseudonym=SECRETS.pseudonym)
+    store = Store.over(servers.pool(server), "own", mine, Demands())
+    servers.stores.append(store)
+    return store
+
+
 async def test_a_process_with_other_keys_than_the_deployments_is_refused(servers: Servers) -> None:
     server = await servers.start()
     await servers.store(server).health.require()
-    mine = StoreSecrets(audit=b"another audit key, 32 bytes long", pseudonym=SECRETS.pseudonym)
-    namespace = servers.store(server).keys.request(RequestId("x")).split(":")[1].split("}")[0]
-    foreign = Store.over(servers.pool(server), namespace, mine, Demands())
-    with pytest.raises(StoreRefused, match="PLACET_AUDIT_KEY is not the key"):
-        await foreign.health.require()
-    await foreign.close()
+    with pytest.raises(OtherKey, match="PLACET_AUDIT_KEY is not the key"):
+        await with_another_audit_key(servers, server).health.require()
+
+
+async def test_other_keys_are_found_on_an_unfit_store_too(servers: Servers) -> None:
+    server = await servers.start()
+    await servers.store(server).health.require()
+    await servers.client(server).config_set("appendfsync", "no")
+    foreign = with_another_audit_key(servers, server).health
+    assert len(await foreign.check()) == 2
+    with pytest.raises(OtherKey):
+        foreign.check_keys()
+
+
+async def test_a_look_alone_leaves_no_key_behind(servers: Servers) -> None:
+    server = await servers.start()
+    mistaken = with_another_audit_key(servers, server).health
+    assert await mistaken.check() == ()
+    mistaken.check_keys()
+    await servers.store(server).health.require()
+
+
+async def test_keys_that_cannot_be_compared_count_as_wrong() -> None:
+    health = Health(Pipeline(connection_pool("redis://127.0.0.1:1")), Keys("t"), {})
+    await health.check()
+    with pytest.raises(StoreUnavailable, match="cannot be checked"):
+        health.check_keys()
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "told"),
+    [(0, None), (29, None), (31, "31 s behind this host's"), (-31, "31 s ahead of this host's")],
+)
+async def test_a_host_whose_clock_is_off_is_warned(
+    servers: Servers, ahead_s: int, told: str | None
+) -> None:
+    server = await servers.start()
+    seconds, micros = await servers.client(server).time()
+    host = seconds + micros / 1e6 + ahead_s
+    pool = servers.pool(server)
+    health = Health(Pipeline(pool), Keys("t"), {"K": "mark"}, Demands(), lambda: host)
+    assert await health.check() == ()
+    assert len(health.warnings) == (told is not None)
+    assert (told or "") in "".join(health.warnings)
+
+
+async def test_what_trials_do_without_is_a_warning(servers: Servers) -> None:
+    server = await servers.start("--appendonly", "no", "--appendfsync", "no")
+    store = servers.store(server)
+    assert await store.health.check() == ()
+    assert [warning.split(",")[0] for warning in store.health.warnings] == [
+        "appendonly is no",
+        "appendfsync is no",
+    ]

@@ -110,7 +110,7 @@ async def test_a_dead_letter_is_listed_until_it_is_replayed(
     await store.outbox.record_attempt(callback, lease_end, outcome("dead", "dead", None, callback))
     assert await store.outbox.dead() == [EVENT]
     dead = await store.outbox.callback(EVENT)
-    assert await store.outbox.replay(dead, PersonId("ben"), CLI)
+    assert await store.outbox.replay(dead, PersonId("ben"), CLI, "Mended")
     again = await store.outbox.callback(EVENT)
     assert (again.status, again.attempts, again.body) == ("queued", 0, callback.body)
     assert await store.outbox.dead() == []

@@ -79,10 +79,28 @@ async def test_every_dead_letter_since_a_time_is_sent_again(office: Office) -> N
     first, second = await a_dead_letter(office), await a_dead_letter(office)
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     none = await office.shell("callbacks", "replay", "--since", later, *AS_BEN)
-    assert none.out == "No dead letter was made since then.\n"
+    assert none.out == "No dead letter was given up since then.\n"
     result = await office.shell("callbacks", "replay", "--since", "2h", *AS_BEN, "--json")
     assert result.data == {"replayed": [first, second]}
     assert await office.store.outbox.dead() == []
+
+
+async def test_a_letter_is_found_by_when_it_was_given_up_however_old_it_is(office: Office) -> None:
+    event = await a_dead_letter(office)
+    made = datetime.now(UTC) - timedelta(hours=44)
+    record = office.store.keys.callback(event)
+    await office.store.pipeline.run("HSET", record, "at", int(made.timestamp() * 1000))
+    result = await office.shell("callbacks", "replay", "--since", "2h", *AS_BEN, "--json")
+    assert result.data == {"replayed": [event]}
+
+
+async def test_why_it_was_sent_again_is_kept_and_in_no_entry(office: Office) -> None:
+    event = await a_dead_letter(office)
+    await office.shell("callbacks", "replay", event, *AS_BEN)
+    record = office.store.keys.callback(event)
+    kept = await office.store.pipeline.run("HGET", record, "replayed_because")
+    assert kept == b"The receiver is back"
+    assert "The receiver is back" not in str(await office.entries())
 
 
 async def test_nobody_but_an_admin_replays(office: Office) -> None:

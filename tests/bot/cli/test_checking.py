@@ -26,12 +26,24 @@ def config(tmp_path: Path) -> Path:
     return directory
 
 
-@pytest.fixture
-def careless_server(tmp_path: Path) -> Iterator[RealServer]:
-    server = start_real_server(tmp_path, "--appendonly", "no", "--maxmemory-policy", "allkeys-lru")
+def serving(directory: Path, *options: str) -> Iterator[RealServer]:
+    directory.mkdir()
+    server = start_real_server(directory, *options)
     yield server
     server.process.terminate()
     server.process.wait()
+
+
+@pytest.fixture
+def careless_server(tmp_path: Path) -> Iterator[RealServer]:
+    yield from serving(
+        tmp_path / "careless", "--appendonly", "no", "--maxmemory-policy", "allkeys-lru"
+    )
+
+
+@pytest.fixture
+def trial_server(tmp_path: Path) -> Iterator[RealServer]:
+    yield from serving(tmp_path / "trial", "--appendonly", "no")
 
 
 async def test_all_is_fine(office: Office, config: Path) -> None:
@@ -102,6 +114,24 @@ async def test_a_store_that_may_lose_decisions_is_told_setting_and_remedy(
     assert result.code == 1
     assert "set maxmemory-policy noeviction" in result.err
     assert "set appendonly yes" in result.err
+
+
+async def test_a_store_for_trials_is_fine_and_its_dangers_are_told(
+    office: Office, config: Path, trial_server: RealServer
+) -> None:
+    words = {"PLACET_REDIS_URL": trial_server.url, "PLACET_DURABILITY": "none"}
+    result = await office.shell("check", **words)
+    assert result.code == 0
+    assert "Warning: PLACET_DURABILITY is none" in result.err
+    assert "Warning: appendonly is no" in result.err
+    assert (await office.shell("check", "--json", **words)).data["warnings"]
+
+
+async def test_a_look_leaves_nothing_in_the_store(office: Office, config: Path) -> None:
+    before = await office.store.pipeline.run("DBSIZE")
+    result = await office.shell("check", PLACET_NAMESPACE="never-begun")
+    assert (result.code, result.err) == (0, "")
+    assert await office.store.pipeline.run("DBSIZE") == before
 
 
 async def test_a_store_out_of_reach_is_exit_three(

@@ -150,6 +150,34 @@ async def test_another_key_in_the_environment_is_refused_and_not_used(
         assert environment[name] not in result.err
 
 
+AS_ANNA = ("--as", "anna", "--reason", "Ticket checked")
+AS_BEN = ("--as", "ben", "--reason", "Ticket checked")
+WRITING = [
+    ("show", "{id}", "--as", "anna"),
+    ("approve", "{id}", *AS_ANNA, "--yes"),
+    ("deny", "{id}", *AS_ANNA, "--yes"),
+    ("cancel", "{id}", *AS_BEN),
+    ("clock", "reset", *AS_BEN),
+    ("callbacks", "replay", "--since", "2d", *AS_BEN),
+    KEY_NEW,
+]
+
+
+@pytest.mark.parametrize("words", WRITING, ids=lambda words: words[0])
+@pytest.mark.parametrize("name", ["PLACET_AUDIT_KEY", "PLACET_PSEUDONYM_KEY"])
+async def test_no_command_writes_with_another_key_than_the_deployments(
+    office: Office, words: tuple[str, ...], name: str
+) -> None:
+    request = await office.ask()
+    before = await office.entries()
+    told = [word.format(id=request) for word in words]
+    result = await office.shell(*told, **{name: office.shell.environment[name] + "x"})
+    assert (result.code, result.out) == (2, "")
+    assert f"{name} is not the key" in result.err
+    assert await office.entries() == before
+    assert (await office.request(request)).views == ()
+
+
 async def test_a_file_that_others_can_read_or_write_is_ignored(
     office: Office, tmp_path: Path
 ) -> None:

@@ -210,13 +210,6 @@ def test_without_a_store_the_key_is_made_and_the_missing_record_told(
     assert result.err.count(NOT_ON_RECORD) == 1
 
 
-async def test_keys_that_are_not_the_deployments_write_no_entry(office: Office) -> None:
-    words = ("key", "new", "crm", "--as", "ben", *WHY)
-    result = await office.shell(*words, PLACET_AUDIT_KEY=AUDIT_KEY + "x")
-    assert (result.code, NOT_ON_RECORD in result.err) == (0, True)
-    assert "key.made" not in [entry["type"] for entry in await office.entries()]
-
-
 def test_files_with_faults_are_told_and_left(shell: Shell, services: Path) -> None:
     services.write_text("services: {crm: {actions: []}}\n")
     result = shell.now("key", "new", "crm")

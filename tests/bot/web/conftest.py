@@ -14,6 +14,7 @@ import uvloop
 from bot.settings import Settings
 from bot.telemetry import Metrics
 from bot.web.app import create_app
+from bot.web.ops import Condition
 from bot.web.waiting import Waiting
 from tests.configurations import ask
 from tests.conftest import Engine, Placet
@@ -37,6 +38,7 @@ class Web:
     metrics: Metrics
     client: AsgiClient
     faults: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def auth(self, service: str = "crm") -> dict[str, str]:
         return {"Authorization": f"Bearer {self.placet.api_key(service)}"}
@@ -95,14 +97,15 @@ def make_web(placet: Placet, engine: Engine, settings: Settings | None = None) -
     waiting = Waiting(engine.client(), placet.store.keys)
     metrics = Metrics()
     faults: list[str] = []
+    warnings: list[str] = []
     app = create_app(
         service=placet.service,
         waiting=waiting,
-        readiness=lambda: faults,
+        readiness=lambda: Condition(faults, warnings),
         metrics=metrics,
         settings=settings or Settings(durability="none"),
     )
-    return Web(placet, waiting, metrics, AsgiClient(app), faults)
+    return Web(placet, waiting, metrics, AsgiClient(app), faults, warnings)
 
 
 @pytest.fixture

@@ -95,6 +95,13 @@ async def test_readiness_says_what_is_wrong(web: Web) -> None:
     assert told["policy"] == {"version": web.placet.configuration.version}
 
 
+async def test_what_keeps_nobody_from_work_is_told_all_the_same(web: Web) -> None:
+    web.warnings.append("The store is 85 % full and takes no new requests.")
+    answered = await web.client.get("/readyz")
+    assert answered.status == 200
+    assert answered.json()["warnings"] == web.warnings
+
+
 async def test_figures_hold_templates_and_no_paths(web: Web) -> None:
     opened = await web.opened()
     await web.get(f"/v1/requests/{opened['id']}")

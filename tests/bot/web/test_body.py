@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from approvals.errors import MalformedJson
+from approvals.errors import InvalidRequest, MalformedJson
 from bot.web.body import MAX_BYTES, MAX_DEPTH, parse_object, read_body
 from tests.bot.web.conftest import Web
 from tests.configurations import ask
@@ -43,14 +43,10 @@ MALFORMED = {
     "NaN": b'{"a": NaN}',
     "Infinity": b'{"a": Infinity}',
     "minus Infinity": b'{"a": -Infinity}',
-    "a number beyond floats": b'{"a": 1e999}',
-    "an integer beyond 2^53": b'{"a": 9007199254740992}',
-    "an integer of 5000 digits": b'{"a": ' + b"9" * 5000 + b"}",
     "a lone surrogate": b'{"a": "\\ud800"}',
     "a lone surrogate in a key": b'{"params": [{"\\udc00": 1}]}',
     "surrogates in the wrong order": b'{"a": "\\ude00\\ud83d"}',
     "an encoded surrogate": b'{"a": "\xed\xa0\x80"}',
-    "U+0000": b'{"a": "\\u0000"}',
     "a raw zero byte": b'{"a": "\x00"}',
     "a raw newline": b'{"a": "\n"}',
     "a byte order mark": b"\xef\xbb\xbf{}",
@@ -60,6 +56,37 @@ MALFORMED = {
     "lists too deep": b'{"a": ' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}",
     "thousands of levels": b"[" * 16_000 + b"]" * 16_000,
 }
+
+
+BEYOND = "holds a number that readers of JSON disagree about (beyond 2^53 - 1); send it as text"
+UNSEEN = "holds U+0000, which a reader cannot see; remove it"
+# Sound JSON that no reader may be trusted with, and the field that is told.
+UNFIT: dict[str, tuple[bytes, str, str]] = {
+    "a number beyond floats": (b'{"a": 1e999}', "/a", BEYOND),
+    "an integer beyond 2^53": (b'{"record_count": 9007199254740992}', "/record_count", BEYOND),
+    "an integer of 5000 digits": (b'{"params": {"a": [' + b"9" * 5000 + b"]}}", "/params", BEYOND),
+    "a negative one": (b'{"a": 1, "b": -9007199254740992}', "/b", BEYOND),
+    "U+0000": (b'{"params": {"a": "x\\u0000"}}', "/params", UNSEEN),
+    "U+0000 in a key": (b'{"context": {"\\u0000": 1}}', "/context", UNSEEN),
+    "U+0000 in a field's name": (b'{"a\\u0000": 1}', "", UNSEEN),
+    "what is no field's name": (b'{"dana@example.com": 1e999}', "", BEYOND),
+}
+
+
+@pytest.mark.parametrize(("body", "pointer", "message"), UNFIT.values(), ids=UNFIT.keys())
+async def test_what_readers_would_read_differently_is_refused_by_its_field(
+    web: Web, body: bytes, pointer: str, message: str
+) -> None:
+    answered = await web.client.post("/v1/requests", body, web.auth())
+    told = await web.assert_refused(answered, 422, "invalid-request")
+    assert told["errors"] == [{"pointer": pointer, "message": message}]
+
+
+async def test_every_unfit_field_is_told(web: Web) -> None:
+    body = b'{"a": 1e999, "b": {"c": "\\u0000"}, "d": 9007199254740992, "e": 1}'
+    answered = await web.client.post("/v1/requests", body, web.auth())
+    told = await web.assert_refused(answered, 422, "invalid-request")
+    assert [each["pointer"] for each in told["errors"]] == ["/a", "/b", "/d"]
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED.keys())
@@ -106,7 +133,7 @@ def test_what_json_can_say_is_read_back(value: dict[str, object], escaped: bool)
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_object_or_malformed(body: bytes) -> None:
-    with suppress(MalformedJson):
+    with suppress(MalformedJson, InvalidRequest):
         assert isinstance(parse_object(body), dict)
 
 

@@ -138,23 +138,50 @@ async def test_nothing_of_the_input_is_told_back(web: Web) -> None:
         assert await web.keys() == []
 
 
-REFUSED_BY_POLICY: list[tuple[dict[str, object], int, str]] = [
-    ({"action": "no.such.action"}, 422, "unknown-action"),
-    ({"requester": {"id": "okta:nobody"}}, 422, "unknown-requester"),
-    ({"callback_url": "https://elsewhere.example/x"}, 422, "callback-not-allowed"),
+# What is sent, the problem's kind, the field it names, and a word of its remedy.
+REFUSED_BY_POLICY: list[tuple[dict[str, object], str, str | None, str]] = [
+    ({"action": "no.such.action"}, "unknown-action", "/action", "policy.yaml"),
+    ({"requester": {"id": "okta:nobody"}}, "unknown-requester", "/requester/id", "people.yaml"),
+    (
+        {"callback_url": "https://elsewhere.example/x"},
+        "callback-not-allowed",
+        "/callback_url",
+        "services.yaml",
+    ),
+    (
+        {"action": "case.close", "ticket": "T-1"},
+        "invalid-request",
+        "/purpose",
+        "is required for this action",
+    ),
+    (
+        {"action": "case.close", "ticket": "T-1", "purpose": "curiosity"},
+        "invalid-request",
+        "/purpose",
+        "must be one of support, legal",
+    ),
+    (
+        {"action": "thin.ice", "requester": {"id": "okta:anna"}},
+        "no-approver-reachable",
+        None,
+        "people.yaml",
+    ),
+    ({"reuse_pending": True}, "invalid-request", "/reuse_pending", "is not carried out"),
 ]
 
 
-@pytest.mark.parametrize(("changes", "status", "slug"), REFUSED_BY_POLICY)
-async def test_what_policy_refuses_leaves_no_trace(
-    web: Web, changes: dict[str, object], status: int, slug: str
+@pytest.mark.parametrize(("changes", "slug", "pointer", "remedy"), REFUSED_BY_POLICY)
+async def test_what_policy_refuses_names_field_and_remedy_and_leaves_no_trace(
+    web: Web, changes: dict[str, object], slug: str, pointer: str | None, remedy: str
 ) -> None:
-    await web.assert_refused(await web.open(**changes), status, slug)
+    told = await web.assert_refused(await web.open(**changes), 422, slug, pointer)
+    assert remedy in told["detail"]
 
 
 async def test_a_service_asks_only_for_its_actions(web: Web) -> None:
     answered = await web.open_with(web.auth("billing"), action="users.export")
-    await web.assert_refused(answered, 403, "action-not-allowed")
+    told = await web.assert_refused(answered, 403, "action-not-allowed", "/action")
+    assert "services.yaml" in told["detail"]
 
 
 async def test_the_key_is_asked_for_before_the_body_is_read(web: Web) -> None:
