@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from approvals.errors import ConfigurationInvalid
 from approvals.model import ServiceId
-from approvals.policy.loader import load_configuration, notify_faults
+from approvals.policy.loader import load_configuration
 from approvals.service import ApprovalService
 from approvals.store.pipeline import connection_pool
 from approvals.store.store import Store
@@ -87,13 +86,7 @@ async def opened(settings: Settings, surroundings: Surroundings) -> AsyncIterato
     Raises `ConfigurationInvalid`, `StoreRefused`.
     """
     configuration = load_configuration(settings.config_dir, loopback=surroundings.is_demo)
-    if not surroundings.is_demo and (
-        faults := notify_faults(configuration.policy, frozenset(), configuration.source)
-    ):
-        raise ConfigurationInvalid(faults)
-    receivers = receivers_of(
-        configuration.services, surroundings.environment, loopback=surroundings.is_demo
-    )
+    receivers = receivers_of(configuration, surroundings.environment, is_demo=surroundings.is_demo)
     store = open_store(settings)
     try:
         await store.health.require()

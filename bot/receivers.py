@@ -1,84 +1,114 @@
-"""Which service may be called back where, and the secrets that sign: services.yaml, resolved."""
+"""What the configuration names outside itself: chat platforms, receivers, the secrets that sign."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from approvals.destinations import Destinations, check_url
 from approvals.errors import CallbackNotAllowed, ConfigurationInvalid
 from approvals.model import ServiceId
+from approvals.policy.issues import Issue
+from approvals.policy.loader import Configuration, notify_faults
 from approvals.policy.services import Callback as CallbackEntry
-from approvals.policy.services import SecretSource, Service, Services
+from approvals.policy.services import SecretSource, Service
+from approvals.policy.source import Source, Steps
 from approvals.signing import BadSecret, callback_secret
 from bot.callbacks import Receiver
+from bot.secret_files import UnfitSecret, read_secret
 
 _REMEDY = "Give it as whsec_ and base64 of 24 to 64 random bytes"
-
-
-@dataclass(frozen=True, slots=True)
-class CallbackFault:
-    """A callback entry that cannot work here. Never holds a secret."""
-
-    service: ServiceId
-    message: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"services.yaml: {self.service}: {self.message}. {self.remedy}."
+_LEAST_DISTINCT = 8
+# The secret in the examples of Standard Webhooks: whoever copies them signs with it.
+_PUBLISHED = callback_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 
 
 def receivers_of(
-    services: Services, environment: Mapping[str, str], *, loopback: bool
+    configuration: Configuration, environment: Mapping[str, str], *, is_demo: bool
 ) -> dict[ServiceId, Receiver]:
-    """Every service with a callback entry. Raises `ConfigurationInvalid` with every bad secret.
+    """Every service with a callback entry.
 
-    `loopback` admits receivers on this host; only the demo sets it.
+    Raises `ConfigurationInvalid` with every `notify` that reaches nobody, every receiver that may
+    not be called from here, and every secret that cannot be used. The demo's page stands in for
+    every channel, and its receivers may be on this host.
     """
-    faults: list[CallbackFault] = []
+    source = configuration.sources.services
+    platforms: frozenset[str] = frozenset()
+    faults: list[Issue] = []
+    if not is_demo:
+        faults += notify_faults(configuration.policy, platforms, configuration.sources.policy)
     receivers = {}
-    for service in services.all():
+    for service in configuration.services.all():
         if service.callback is None:
             continue
-        secrets = _secrets(service, environment, faults)
-        destinations = service.callback.destinations(loopback=loopback)
-        faults += _unfit(service.id, service.callback, destinations)
+        destinations = service.callback.destinations(loopback=is_demo)
+        faults += _unfit(service.id, service.callback, destinations, source)
+        secrets = _Secrets(configuration.directory, environment, source, faults).of(service)
         receivers[service.id] = Receiver(destinations, secrets)
     if faults:
-        raise ConfigurationInvalid(faults)
+        raise ConfigurationInvalid(sorted(faults))
     return receivers
 
 
 def _unfit(
-    service: ServiceId, callback: CallbackEntry, destinations: Destinations
-) -> Iterator[CallbackFault]:
+    service: ServiceId, callback: CallbackEntry, destinations: Destinations, source: Source
+) -> Iterator[Issue]:
     """What may stand in the file for the demo's sake but leads nowhere elsewhere."""
-    for url in (*callback.origins, *filter(None, [callback.default])):
+    entry: Steps = ("services", service, "callback")
+    urls = {(*entry, "origins", index): url for index, url in enumerate(callback.origins)}
+    if callback.default:
+        urls[*entry, "default"] = callback.default
+    for steps, url in urls.items():
         try:
             check_url(url, destinations)
         except CallbackNotAllowed as error:
             remedy = "Name an https address that the network may reach"
-            yield CallbackFault(service, f"a callback URL {error.message}", remedy)
+            yield source.issue(steps, f"the callback URL {error.message}", remedy)
 
 
-def _secrets(
-    service: Service, environment: Mapping[str, str], faults: list[CallbackFault]
-) -> tuple[bytes, ...]:
-    secrets = []
-    for source in service.callback.secrets if service.callback else ():
-        name = f"env {source.env}" if source.env else f"file {source.file}"
+class _Secrets:
+    """Reads callback secrets, and adds to `faults` each that cannot be used, never its text."""
+
+    def __init__(
+        self,
+        directory: Path,
+        environment: Mapping[str, str],
+        source: Source,
+        faults: list[Issue],
+    ) -> None:
+        self._directory = directory
+        self._environment = environment
+        self._source = source
+        self._faults = faults
+
+    def of(self, service: Service) -> tuple[bytes, ...]:
+        """The live secrets of a service, in the order of the file."""
+        sources = service.callback.secrets if service.callback else ()
+        read = [self._secret(service.id, *numbered) for numbered in enumerate(sources)]
+        return tuple(secret for secret in read if secret)
+
+    def _secret(self, service: ServiceId, index: int, secret: SecretSource) -> bytes | None:
         try:
-            secrets.append(callback_secret(_text(source, environment)))
+            return _strong(callback_secret(self._text(secret)))
         except BadSecret as error:
-            faults.append(CallbackFault(service.id, f"callback secret {name} {error}", _REMEDY))
-        except (KeyError, OSError):
-            message = f"callback secret {name} cannot be read"
-            faults.append(CallbackFault(service.id, message, _REMEDY))
-    return tuple(secrets)
+            message, remedy = str(error), _REMEDY
+        except KeyError:
+            message, remedy = "is not set", _REMEDY
+        except UnfitSecret as error:
+            message, remedy = error.message, error.remedy
+        named = f"env {secret.env}" if secret.env else f"file {secret.file}"
+        steps = ("services", service, "callback", "secrets", index)
+        told = f"the callback secret in {named} {message}"
+        self._faults.append(self._source.issue(steps, told, remedy))
+        return None
+
+    def _text(self, secret: SecretSource) -> str:
+        if secret.env:
+            return self._environment[secret.env].strip()
+        return read_secret(self._directory / str(secret.file))
 
 
-def _text(source: SecretSource, environment: Mapping[str, str]) -> str:
-    if source.env:
-        return environment[source.env].strip()
-    return Path(str(source.file)).read_text(encoding="utf-8").strip()
+def _strong(secret: bytes) -> bytes:
+    if secret == _PUBLISHED or len(set(secret)) < _LEAST_DISTINCT:
+        raise BadSecret("is a published example or easily guessed")
+    return secret

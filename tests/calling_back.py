@@ -22,8 +22,8 @@ from tests.configurations import CALLBACK_SECRET, write_configuration
 from tests.conftest import Placet
 from tests.stories.telling import set_store_time
 
-NEXT_SECRET = "whsec_" + "bmV4dC1uZXh0LW5leHQtbmV4dC1uZXh0LW5leHQtISE="
-BILLING_SECRET = "whsec_" + "YmlsbGluZy1iaWxsaW5nLWJpbGxpbmctYmlsbGluZyE="
+NEXT_SECRET = "whsec_" + "dGhlIG5leHQgc2VjcmV0IG9mIGNybSwgbWFkZSB1cCE="
+BILLING_SECRET = "whsec_" + "dGhlIHNlY3JldCBvZiBiaWxsaW5nLCBtYWRlIHVwISE="
 SECRETS_OF_CRM = (CALLBACK_SECRET, NEXT_SECRET)  # rotation: both are live
 ENVIRONMENT = {
     "CRM_CALLBACK_SECRET": CALLBACK_SECRET,
@@ -92,8 +92,7 @@ async def postman(
     total: timedelta = timedelta(seconds=10),
 ) -> AsyncIterator[Postman]:
     """A worker's callback half over `placet`; `total` bounds one attempt."""
-    services = placet.configuration.services
-    receivers = receivers_of(services, environment, loopback=True)
+    receivers = receivers_of(placet.configuration, environment, is_demo=True)
     egress = Egress(total=total)
     sender = CallbackSender(
         outbox or placet.store.outbox, placet.store.callbacks, egress, lambda: receivers, Metrics()

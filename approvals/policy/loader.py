@@ -26,14 +26,14 @@ POLICY, PEOPLE, SERVICES = "policy.yaml", "people.yaml", "services.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What a process runs with. `version` names the policy; `source` knows its lines."""
+    """What a process runs with. `version` names the policy; `sources` know every line."""
 
     policy: Policy
     people: People
     services: Services
     version: str
     directory: Path
-    source: Source = field(default=Source(POLICY), compare=False, repr=False)
+    sources: Sources = field(compare=False, repr=False)
 
 
 def load_configuration(directory: Path, *, loopback: bool = False) -> Configuration:
@@ -57,7 +57,7 @@ def load_configuration(directory: Path, *, loopback: bool = False) -> Configurat
         services=Services(entries.model, loopback=loopback),
         version=policy_version(policy.model),
         directory=directory,
-        source=files.policy,
+        sources=files,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from approvals.errors import ConfigurationInvalid, StoreFailure
-from approvals.policy.loader import load_configuration, notify_faults
+from approvals.policy.loader import load_configuration
 from bot.cli.command import FAILED, FINE, UNREACHABLE, Add, command
 from bot.deployment import (
     DamagedFile,
@@ -98,13 +98,11 @@ def _configuration_faults(meant: Meant, terminal: Terminal) -> list[object]:
         configuration = load_configuration(meant.directory)
     except ConfigurationInvalid as error:
         return list(error.issues)
-    faults: list[object] = []
-    faults += notify_faults(configuration.policy, frozenset(), configuration.source)
     try:
-        receivers_of(configuration.services, terminal.environment, loopback=meant.is_demo)
+        receivers_of(configuration, terminal.environment, is_demo=meant.is_demo)
     except ConfigurationInvalid as error:
-        faults += error.issues
-    return faults
+        return list(error.issues)
+    return []
 
 
 def _check_store(settings: Settings, report: Report) -> None:

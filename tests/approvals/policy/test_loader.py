@@ -204,7 +204,7 @@ def test_the_version_ignores_comments_layout_and_written_out_defaults(tmp_path: 
 
 def test_a_notify_that_reaches_no_configured_platform_is_a_fault(tmp_path: Path) -> None:
     configuration = load_configuration(write(tmp_path))
-    policy, source = configuration.policy, configuration.source
+    policy, source = configuration.policy, configuration.sources.policy
     assert notify_faults(policy, frozenset({"slack"}), source) == []
     remedy = "Set them, name another channel, or remove the key"
     assert notify_faults(policy, frozenset({"teams"}), source) == [
