@@ -1,7 +1,7 @@
 """One HTTP connection, bounded in time, bytes and number. Knows no route and no request of ours.
 
 uvicorn bounds none of these: a connection that sends nothing, or one header byte a minute, stays
-open for ever, and a head may have any length.
+open for ever, a head may have any length, and so may the line of requests behind one unanswered.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from typing import Any
 
 from starlette.responses import Response
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from bot.web.problems import problem
+
+_UPGRADE = b"upgrade:"
+_NO_UPGRADE = b"refused:"  # as long, and no header of anybody's
 
 _MALFORMED = problem(
     400,
@@ -30,6 +34,12 @@ _TOO_LONG = problem(
     "request_header_fields_too_large",
     "Request Header Fields Too Large",
     "The request line and the headers together are too long; shorten them.",
+)
+_TOO_LARGE = problem(
+    413,
+    "body_too_large",
+    "The body is too large",
+    "What follows the head is longer than any body may be; send less.",
 )
 _CROWDED = problem(
     503,
@@ -46,6 +56,7 @@ class Bounds:
 
     head_s: float = 10.0  # from a head's first byte, or the connection's begin, to its end
     head_bytes: int = 32 * 1024
+    body_bytes: int = 256 * 1024  # with its chunks' frames and trailers
     unread_s: float = 30.0  # for a client that does not read its answer
     linger_s: float = 2.0  # for a refused client to read why
     connections: int = 20_000
@@ -55,8 +66,9 @@ class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol within `bounds`; what it refuses, it refuses as problem+json.
 
     Written against uvicorn 0.54.0. Beyond asyncio's and httptools' callbacks it relies on
-    `cycle`, `connections`, `server_state`, `headers`, `parser`, `transport`, `loop`,
-    `send_400_response` and `_unsupported_upgrade_warning`.
+    `cycle`, `connections`, `server_state`, `headers`, `parser`, `pipeline`, `transport`, `loop`,
+    `on_response_complete`, `send_400_response`, `_start_asgi_task` and
+    `_unsupported_upgrade_warning`; it pauses reading while a request waits in `pipeline`.
     """
 
     def __init__(
@@ -72,7 +84,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._bounds = bounds
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
+        self._unfed = b""  # what the parser has not seen yet, from `_fed` on
+        self._fed = 0
+        self._bytes = 0  # of this head, or of what follows it
+        self._body_left: int | None = None  # where the head tells a length
+        self._answered: RequestResponseCycle | None = None  # the oldest, not the newest as `cycle`
         self._is_in_head = True  # or before it
         self._is_client_due = True  # what comes next must come from the client, and soon
         self._is_refused = False
@@ -88,23 +104,72 @@ class BoundedProtocol(HttpToolsProtocol):
             self._wait_for_client()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leaves no timer behind."""
+        """Leaves no timer behind, and nobody who waits for a client that is gone."""
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         super().connection_lost(exc)
         self._stop_waiting()
         self._stop_unread()
 
     def data_received(self, data: bytes) -> None:
-        """Hands the parser no more of a head than there may be."""
-        while data and not self._is_refused and not self.transport.is_closing():
-            room = self._bounds.head_bytes - self._head_bytes if self._is_in_head else len(data)
-            piece, data = data[:room], data[room:]
-            self._head_bytes += len(piece)
+        """Keeps what the parser may not see yet: uvicorn pauses reading meanwhile."""
+        if not self._is_refused:
+            self._unfed = self._unfed[self._fed :] + data
+            self._fed = 0
+            self._feed()
+
+    def on_response_complete(self) -> None:
+        """The next request may be taken from what has come already."""
+        super().on_response_complete()
+        self._feed()
+
+    def _feed(self) -> None:
+        """Hands the parser piece by piece what there is, while no request waits in line."""
+        while not (self._is_refused or self.pipeline or self.transport.is_closing()):
+            piece = self._next_piece()
+            if not piece:
+                break
+            self._fed += len(piece)
+            self._bytes += len(piece)
             self._is_client_due = True
             super().data_received(piece)
-            if self._is_in_head and self._head_bytes >= self._bounds.head_bytes:
-                self._refuse(_TOO_LONG)
-            elif self._is_client_due and self._deadline is None:
-                self._wait_for_client()
+            self._judge_length()
+        if self._fed == len(self._unfed):
+            self._unfed, self._fed = b"", 0
+
+    def _next_piece(self) -> bytes:
+        """A line, so that a piece ends where its head or message does; of a body all that is left.
+
+        Nothing while a header's name is not whole yet, because one of them is changed.
+        """
+        if self._body_left is not None:
+            return self._unfed[self._fed : self._fed + self._body_left]
+        end = self._unfed.find(b"\n", self._fed) + 1 or len(self._unfed)
+        if not self._is_in_head:
+            return self._unfed[self._fed : end]
+        line = self._unfed[self._fed : min(end, self._fed + self._bounds.head_bytes - self._bytes)]
+        name = line[: len(_UPGRADE)].lower()
+        if name == _UPGRADE:
+            # Behind an upgrade the parser reads no body, which clients of HTTP/2 send all the same.
+            return _NO_UPGRADE + line[len(_UPGRADE) :]
+        is_whole = len(line) > len(name) or line.endswith(b"\n")
+        return line if is_whole or not _UPGRADE.startswith(name) else b""
+
+    def _judge_length(self) -> None:
+        if self._is_refused or self.transport.is_closing():
+            return
+        if self._is_in_head and self._bytes >= self._bounds.head_bytes:
+            self._refuse(_TOO_LONG)
+        elif not self._is_in_head and self._bytes > self._bounds.body_bytes:
+            self._refuse(_TOO_LARGE)
+        elif self._is_client_due and self._deadline is None:
+            self._wait_for_client()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Trailers are no headers (RFC 9110, 6.5.1), white space is no value (5.5)."""
+        if self._is_in_head:
+            super().on_header(name, value.rstrip(b" \t"))
 
     def on_message_begin(self) -> None:
         """A head has begun, maybe right behind the last body."""
@@ -119,15 +184,25 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError("not one Host")
         super().on_headers_complete()
         self._is_in_head = False
+        self._bytes = 0
+        lengths = [int(value) for name, value in self.headers if name == b"content-length"]
+        self._body_left = lengths[0] if lengths else None
         self._stop_waiting()
         if self.parser.should_upgrade():
-            self.cycle.keep_alive = False  # the parser reads nothing behind such a request
+            self.cycle.keep_alive = False  # the parser reads nothing behind CONNECT
+
+    def on_body(self, body: bytes) -> None:
+        """A part of it is here."""
+        super().on_body(body)
+        if self._body_left is not None:
+            self._body_left -= len(body)
 
     def on_message_complete(self) -> None:
         """Now the answer is due; if it went out before the body ended, the next head is."""
         super().on_message_complete()
         self._is_in_head = True
-        self._head_bytes = 0
+        self._bytes = 0
+        self._body_left = None
         self._is_client_due = not self._is_answering
         if not self._is_client_due:
             self._stop_waiting()
@@ -148,7 +223,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_unread()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """An upgrade is answered as if it had not been asked for; uvicorn would log advice."""
+        """Uvicorn would log advice."""
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """From here on this is the request that is answered."""
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     @property
     def _is_answering(self) -> bool:
@@ -180,7 +260,7 @@ class BoundedProtocol(HttpToolsProtocol):
         is_owed_another = self._is_answering if self._is_in_head else self.cycle.response_started
         if not is_owed_another:
             self.transport.write(self._written(answer))
-        if self._is_answering or is_owed_another:
+        if self._is_answering:
             self.transport.close()
             return
         # Closed at once, with bytes of the client unread, TCP would reset: no answer would arrive.

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.bootstrap import listen
-from bot.web.protocol import Bounds
+from bot.web.protocol import BoundedProtocol, Bounds
 from bot.web.server import Server, make_server, settle_memory
 from tests.bot.web.conftest import Web, wait_until
 from tests.configurations import ask
@@ -104,6 +104,13 @@ class Site:
     def connections(self) -> int:
         return len(self.server.server_state.connections)
 
+    @property
+    def protocol(self) -> BoundedProtocol:
+        """The one connection, from the server's side."""
+        (protocol,) = self.server.server_state.connections
+        assert isinstance(protocol, BoundedProtocol)
+        return protocol
+
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Peer]:
         peer = Peer(*await asyncio.open_connection("127.0.0.1", self.port))
@@ -114,19 +121,22 @@ class Site:
 
 
 @asynccontextmanager
-async def site(bounds: Bounds = PATIENT, echo: Echo | None = None) -> AsyncIterator[Site]:
+async def site(
+    bounds: Bounds = PATIENT, echo: Echo | None = None, app: ASGIApp | None = None
+) -> AsyncIterator[Site]:
+    """A server of `app`, or of an `echo`, whose gate is open unless it is the test's own."""
     listener = listen("127.0.0.1", 0)
-    app = echo or Echo()
+    own = echo or Echo()
     if echo is None:
-        app.gate.set()
-    server = make_server(app, drain_s=1, bounds=bounds)
+        own.gate.set()
+    server = make_server(app or own, drain_s=1, bounds=bounds)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     port = listener.getsockname()[1]
     await server.wait_until_started(serving)
     try:
-        yield Site(app, server, port)
+        yield Site(own, server, port)
     finally:
-        app.gate.set()
+        own.gate.set()
         server.should_exit = True
         await serving
         # Ended for good: neither connections nor timers are left.
@@ -327,12 +337,131 @@ async def test_an_upgrade_is_answered_plainly_and_advises_nobody(
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n"
     with caplog.at_level(logging.INFO):
         async with site() as there, there.connected() as peer:
-            peer.send(GET[:-2] + upgrade)
-            status, headers, _ = await peer.answer()
-            assert (status, headers["connection"]) == (200, "close")
-            assert await peer.is_closed()
+            for _ in range(2):
+                peer.send(GET[:-2] + upgrade)
+                assert (await peer.answer())[0] == 200
     assert "pip" not in caplog.text
     assert "WebSocket" not in caplog.text
+
+
+CHUNKED = b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n"
+ASKS_FOR_HTTP_2 = b"Connection: Upgrade, HTTP2-Settings\r\nUPGRADE: h2c\r\nHTTP2-Settings: AA\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        POST[:-2] + ASKS_FOR_HTTP_2 + b"\r\n/body",
+        CHUNKED + ASKS_FOR_HTTP_2 + b"\r\n5\r\n/body\r\n0\r\n\r\n",
+    ],
+    ids=["length", "chunks"],
+)
+async def test_a_body_sent_with_the_wish_to_upgrade_is_read_however_it_is_cut(sent: bytes) -> None:
+    async with site() as there, there.connected() as peer:
+        await wait_until(lambda: there.connections == 1)
+        protocol = there.protocol
+        for cut in range(len(sent)):
+            protocol.data_received(sent[:cut])
+            protocol.data_received(sent[cut:])
+            status, headers, body = await peer.answer()
+            assert (status, body) == (200, b"//body")
+            assert headers.get("connection") != "close"
+
+
+async def test_what_looks_like_an_upgrade_in_a_body_stays_as_it_is() -> None:
+    async with site() as there, there.connected() as peer:
+        body = b"a\nUpgrade: b\nupgrade"
+        peer.send(POST.replace(b"5", str(len(body)).encode()) + body + GET)
+        assert (await peer.answer())[2] == b"/" + body
+        assert (await peer.answer())[2] == b"/"
+
+
+async def test_requests_in_a_line_are_answered_in_order_and_wait_outside() -> None:
+    echo = Echo()
+    async with site(echo=echo) as there, there.connected() as peer:
+        names = [f"/{number}".encode() for number in range(500)]
+        peer.send(b"".join(b"GET " + name + GET[5:] for name in names))
+        await wait_until(lambda: echo.begun == 1)
+        assert len(there.protocol.pipeline) == 1
+        echo.gate.set()
+        assert [(await peer.answer())[2] for _ in names] == names
+
+
+async def test_who_does_not_read_does_not_make_the_server_remember() -> None:
+    async with site() as there, there.connected() as peer:
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined] # a socket's can
+        peer.send(GET * 100_000)
+        await wait_until(lambda: there.echo.begun > 1)
+        assert len(there.protocol.pipeline) <= 1
+        peer.writer.transport.abort()
+
+
+async def test_a_client_that_leaves_with_another_request_behind_it_is_noticed() -> None:
+    left = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, _: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left.set()
+
+    async with site(app=app) as there:
+        async with there.connected() as peer:
+            peer.send(GET + GET)
+            await wait_until(lambda: there.connections == 1 and bool(there.protocol.pipeline))
+        async with asyncio.timeout(10):
+            await left.wait()
+
+
+@pytest.mark.parametrize(
+    "trailer", [b"a: b\r\n" * 200_000, b"a: " + b"b" * 2_000_000], ids=["many", "long"]
+)
+async def test_trailers_without_end_are_refused(trailer: bytes) -> None:
+    async with site(echo=Echo()) as there, there.connected() as peer:
+        peer.send(CHUNKED + b"\r\n0\r\n" + trailer)
+        await peer.problem(413, "body-too-large")
+
+
+async def test_a_body_without_end_is_refused_in_words_also_behind_its_answer() -> None:
+    async with site(echo=Echo(is_early=True)) as there, there.connected() as peer:
+        there.echo.gate.set()
+        peer.send(POST.replace(b"5", b"50000000"))
+        assert (await peer.answer())[0] == 200
+        with suppress(ConnectionError):
+            peer.send(b"x" * 1_000_000)
+            await peer.writer.drain()
+        assert await peer.is_closed()
+
+
+async def test_trailers_are_no_headers() -> None:
+    told: list[tuple[bytes, bytes]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        told.extend(scope["headers"])
+        await Echo(gate=opened, is_early=True)(scope, receive, send)
+
+    opened = asyncio.Event()
+    opened.set()
+    async with site(app=app) as there, there.connected() as peer:
+        peer.send(CHUNKED + b"\r\n1\r\nx\r\n0\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n")
+        assert (await peer.answer())[0] == 200
+    assert [name for name, _ in told] == [b"host", b"transfer-encoding"]
+
+
+async def test_white_space_around_a_value_is_none_of_it() -> None:
+    told: list[tuple[bytes, bytes]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        told.extend(scope["headers"])
+        await Echo(gate=opened, is_early=True)(scope, receive, send)
+
+    opened = asyncio.Event()
+    opened.set()
+    async with site(app=app) as there, there.connected() as peer:
+        peer.send(GET[:-2] + b"A: \t b c \t \r\n\r\n")
+        assert (await peer.answer())[0] == 200
+    assert (b"a", b"b c") in told
 
 
 async def test_a_request_is_opened_over_a_real_connection(web: Web) -> None:
