@@ -88,5 +88,7 @@ def _parsed(text: str) -> Address | None:
         address = ip_address(text.strip())
     except ValueError:
         return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+    if isinstance(address, IPv4Address):
+        return address
+    # A zone id may be any text, and the address goes into the audit's clear part.
+    return None if address.scope_id else address.ipv4_mapped or address
