@@ -47,7 +47,7 @@ def found_company(data_dir: Path, receiver: str | None) -> Company:
     )
     names = {
         "key_hash": key_hash(company.api_key),
-        "secret_file": json.dumps(str(secret_file), ensure_ascii=False),
+        "secret_file": json.dumps(str(secret_file.resolve()), ensure_ascii=False),
         "default": f"default: {receiver}" if receiver else "# Each request names its receiver.",
     }
     config_dir.mkdir(parents=True, exist_ok=True)
