@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from yarl import URL
+
 from approvals.destinations import Destinations
 from approvals.errors import NotFound
 from approvals.events import CallbackAttempted
@@ -34,6 +36,7 @@ AT_ONCE_PER_RECEIVER = 2
 WAITING_PER_RECEIVER = 100
 WAIT_IN_LINE_S = 0.5  # with the attempt's own 10 s shorter than the queue's lease
 SLOW = timedelta(milliseconds=500)
+ASK_FOR_REST = (429, 502, 504)  # Standard Webhooks: statuses that ask for a slower pace
 DEFER_BY = timedelta(milliseconds=100)
 CLOSEST, FARTHEST = timedelta(milliseconds=2), timedelta(milliseconds=20)  # of those put off
 LONGEST_LINE = timedelta(minutes=30)
@@ -47,6 +50,7 @@ class Receiver:
     secrets: tuple[bytes, ...]
 
 
+ReceiverPlace = tuple[ServiceId, str | None, int | None]
 Receivers = Callable[[], Mapping[ServiceId, Receiver]]
 
 
@@ -95,7 +99,7 @@ class Line:
     def learn(self, attempt: Attempt) -> None:
         """Remembers whether the receiver keeps up."""
         took = timedelta(milliseconds=attempt.milliseconds)
-        self._is_slow = attempt.status is None or took > SLOW
+        self._is_slow = attempt.status in (None, *ASK_FOR_REST) or took > SLOW
         pace = FARTHEST if self._is_slow else took / AT_ONCE_PER_RECEIVER
         self._apart = min(max(pace, CLOSEST), FARTHEST)
 
@@ -125,7 +129,7 @@ class CallbackSender:
         self._egress = egress
         self._receivers = receivers
         self._metrics = metrics
-        self._lines: defaultdict[tuple[ServiceId, str], Line] = defaultdict(Line)
+        self._lines: defaultdict[ReceiverPlace, Line] = defaultdict(Line)
 
     async def deliver(self, event: EventId, lease_end: str, now: datetime) -> None:
         """Makes one attempt, writes what became of it, and gives the lease back."""
@@ -138,7 +142,7 @@ class CallbackSender:
         if callback.status != "queued":
             await self._queue.finish(event, lease_end)
             return
-        line = self._lines[callback.service, origin_of(callback.url)]
+        line = self._lines[receiver_of(callback)]
         if not await line.enter():
             waited = timedelta(seconds=time.monotonic() - began)
             await self._queue.finish(event, lease_end, line.later(now + waited))
@@ -189,9 +193,10 @@ class CallbackSender:
         return Attempt(reply.status, None, reply.retry_after, reply.milliseconds)
 
 
-def origin_of(url: str) -> str:
-    """Scheme, host and port of a callback URL: what counts as one receiver."""
-    return "/".join(url.split("/", 3)[:3]).lower()
+def receiver_of(callback: Callback) -> ReceiverPlace:
+    """What counts as one receiver: of one service, the place its connections go to."""
+    url = URL(callback.url)  # as the egress reads it, not as it is spelt
+    return callback.service, url.raw_host, url.port
 
 
 def judge(attempt: Attempt, number: int) -> Outcome:

@@ -16,15 +16,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from time import monotonic
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 
 from approvals.destinations import Destinations, check_url, is_reachable
 from approvals.errors import CallbackNotAllowed
 
 MOST_OF_A_REPLY = 4096
+MOST_OF_AN_ANSWER = 16 * 1024  # interim answers, head and the body's beginning together
 MOST_ADDRESSES = 8
 LONGEST_RETRY_AFTER = timedelta(hours=1)
 
@@ -52,6 +55,37 @@ class Reply:
     milliseconds: int
 
 
+class _BoundedAnswer(ResponseHandler):
+    """aiohttp's protocol with an end: what comes later is cut off, what came before counts.
+
+    Interim answers (1xx) without end would keep the loop of the whole process busy otherwise.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._room = MOST_OF_AN_ANSWER
+
+    def data_received(self, data: bytes) -> None:
+        """Hands on what fits."""
+        part, self._room = data[: self._room], self._room - len(data)
+        if part:
+            super().data_received(part)
+        if self._room <= 0 and self.transport is not None:
+            self._room = 0
+            self.transport.abort()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Written against aiohttp 3.14: makes its protocols by `_factory`, which is a private name."""
+
+    def __init__(self, resolver: AbstractResolver, sockets: aiohttp.SocketFactoryType) -> None:
+        super().__init__(
+            resolver=resolver, use_dns_cache=False, force_close=True, socket_factory=sockets
+        )
+        make: type[ResponseHandler] = _BoundedAnswer
+        self._factory = partial(make, loop=self._loop)
+
+
 def guarded_connector(
     service: str, destinations: Destinations, resolver: AbstractResolver
 ) -> aiohttp.TCPConnector:
@@ -69,9 +103,7 @@ def guarded_connector(
         _log.warning("callback address refused", extra=where)
         raise RefusedAddress("callback address refused")
 
-    return aiohttp.TCPConnector(
-        resolver=resolver, use_dns_cache=False, force_close=True, socket_factory=open_socket
-    )
+    return _Connector(resolver, open_socket)
 
 
 class Egress:

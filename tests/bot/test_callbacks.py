@@ -16,7 +16,15 @@ from approvals.model import ApprovalRequest, EventId, RequestId, event_id
 from approvals.policy.loader import Configuration
 from approvals.store.outbox import Callback, Outbox, Outcome
 from approvals.store.times import from_millis
-from bot.callbacks import AT_ONCE_PER_RECEIVER, JITTER, SCHEDULE, Attempt, Receiver, judge
+from bot.callbacks import (
+    AT_ONCE_PER_RECEIVER,
+    JITTER,
+    SCHEDULE,
+    Attempt,
+    Line,
+    Receiver,
+    judge,
+)
 from bot.worker import Pace, QueueLoop
 from tests.calling_back import (
     BILLING_SECRET,
@@ -363,6 +371,34 @@ async def test_a_hanging_receiver_of_one_service_delays_no_other_services_callba
         await crm.got(5)
 
     assert crm.most_at_once == AT_ONCE_PER_RECEIVER
+
+
+async def test_however_its_url_is_spelt_a_receiver_is_one(
+    placet: Placet, post: Postman, crm: CallbackReceiver, billing: CallbackReceiver
+) -> None:
+    released = asyncio.Event()
+    crm.otherwise = hangs_until(released)
+    for number in range(20):
+        url = f"http://127.0.0.1:{crm.port}?{number}"
+        await asks(placet, action="report.read", callback_url=url)
+    async with working(queue_loop(post).run()):
+        await crm.got(AT_ONCE_PER_RECEIVER)
+        await asks(placet, caller=BILLING, action="report.read")
+        await billing.got(1)
+        assert crm.at_once == AT_ONCE_PER_RECEIVER
+        crm.otherwise = answers(204)
+        released.set()
+        await crm.got(20)
+
+    assert crm.most_at_once == AT_ONCE_PER_RECEIVER
+
+
+@pytest.mark.parametrize("status", [429, 502, 504])
+def test_who_asks_for_rest_is_given_it(status: int) -> None:
+    line = Line()
+    line.learn(failed(status))
+    first, second = line.later(NOW), line.later(NOW)
+    assert second - first == timedelta(milliseconds=20)
 
 
 @pytest.mark.parametrize("dead_how", ["it hangs", "it drops every connection"])

@@ -328,6 +328,33 @@ async def test_a_reply_of_megabytes_is_cut_off(network: Network) -> None:
     assert accepted < 32 * 1024 * 1024
 
 
+@pytest.mark.parametrize("piece", [b"HTTP/1.1 103 Early Hints\r\n\r\n", b"x: y\r\n", b"x" * 99])
+async def test_an_answer_that_never_comes_to_its_point_is_cut_off(
+    network: Network, piece: bytes
+) -> None:
+    ended = asyncio.Event()
+
+    async def flood(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 100 Continue\r\n" if piece[:1] == b"x" else piece)
+        try:
+            for _ in range(4096):
+                writer.write(piece * 1000)
+                await writer.drain()
+        finally:
+            ended.set()
+
+    network.good.answer = flood
+    with pytest.raises(DeliveryFailed, match="protocol"):
+        await post_to_good(network)
+    async with asyncio.timeout(5):
+        await ended.wait()
+
+
+async def test_an_interim_answer_is_no_answer(network: Network) -> None:
+    network.good.answer = answers("HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")
+    assert (await post_to_good(network)).status == 204
+
+
 async def trickle(writer: asyncio.StreamWriter) -> None:
     while not writer.is_closing():
         writer.write(b"x")
@@ -480,7 +507,7 @@ REFUSED = {
     "not of the form": r"""
         https://hooks.example:8443/placet\..\admin https://crm.example./ https://crm.example:/
         https:///x //crm.example/ crm.example file:///etc/passwd unix:///run/receiver.sock
-        gopher://crm.example/
+        gopher://crm.example/ https://crm.example:0443/ https://crm.example:00443 https://crm.example:0/
     """,
     "not https": "http://127.0.0.1:7/ http://crm.example/",
     "fragment": "https://crm.example/#part https://crm.example/#",
