@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Literal, NewType
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 RequestId = NewType("RequestId", str)
 GrantId = NewType("GrantId", str)
@@ -121,7 +121,7 @@ class View(Kept):
     person: PersonId
     via: Via
     revision: int
-    at: datetime
+    at: AwareDatetime
 
 
 class Review(Kept):
@@ -131,7 +131,7 @@ class Review(Kept):
     via: Via
     vote: Vote
     revision: int
-    at: datetime
+    at: AwareDatetime
     reason: str | None = None
 
 
@@ -149,7 +149,7 @@ class Decision(Kept):
     """
 
     outcome: Status
-    at: datetime
+    at: AwareDatetime
     by: tuple[DecidedBy, ...] = ()
     reason: str | None = None
     rule: str | None = None
@@ -161,7 +161,7 @@ class Grant(Kept):
 
     id: GrantId
     status: GrantStatus
-    expires_at: datetime
+    expires_at: AwareDatetime
     uses_left: int
 
 
@@ -175,14 +175,14 @@ class ApprovalRequest(Kept):
     digest: str
     salt: str | None
     policy: MatchedPolicy
-    created_at: datetime
-    expires_at: datetime
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
     grant_ttl: timedelta = timedelta(minutes=15)
     uses: int = 1
     status: Status = "pending"
     revision: int = 1
     delivery: Delivery = "presented"
-    first_shown_at: datetime | None = None
+    first_shown_at: AwareDatetime | None = None
     views: tuple[View, ...] = ()
     reviews: tuple[Review, ...] = ()
     decision: Decision | None = None

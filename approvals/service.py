@@ -43,13 +43,13 @@ from approvals.model import (
 from approvals.policy.analysis import Inquiry, deny_rule_in_force
 from approvals.policy.loader import Configuration
 from approvals.privacy.full_view import FullView, full_view
-from approvals.store.records import Lease, Leased, Stored, matches, used_key
+from approvals.store.listing import Filter, Page, page_of
+from approvals.store.records import Lease, Leased, Stored, used_key
 from approvals.store.scripts import Answer
 from approvals.store.store import Store
 
 MOST_TRIES = 20
 SWEEP_AFTER = timedelta(seconds=5)
-PAGE_SCAN = 1000  # records read for one page at most; a page may hold fewer than asked
 _BEHIND = "The store's clock stands behind the time it has seen; nothing is opened or approved."
 
 Decide = Callable[[Stored], Change]
@@ -61,14 +61,6 @@ class Opened:
 
     request: ApprovalRequest
     is_new: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Requests, newest first. `next_cursor` is None at the end."""
-
-    items: tuple[ApprovalRequest, ...]
-    next_cursor: str | None
 
 
 class ApprovalService:
@@ -129,22 +121,9 @@ class ApprovalService:
         limit: int,
         cursor: str | None,
     ) -> Page:
-        """The caller's requests, newest first; `cursor` is the last id of the page before."""
-        items: list[ApprovalRequest] = []
-        before, scanned = cursor or "", 0
-        while len(items) < limit and scanned < PAGE_SCAN:
-            wanted = min(max(limit, 50), PAGE_SCAN - scanned)
-            ids = await self._store.records.of_service(caller.service, before, wanted)
-            for request in await self._load_all(ids):
-                before = request.id
-                if matches(request, status, action):
-                    items.append(request)
-                if len(items) == limit:
-                    return Page(tuple(items), before)
-            scanned += len(ids)
-            if len(ids) < wanted:
-                return Page(tuple(items), None)
-        return Page(tuple(items), before)
+        """The caller's requests, newest first; `cursor` is the `next_cursor` of the page before."""
+        wanted = Filter(status, action)
+        return await page_of(self._store.records, caller.service, wanted, limit, cursor)
 
     async def cancel_by_service(self, caller: Caller, request: RequestId) -> ApprovalRequest:
         """The service takes its request back. Raises `AlreadyFinal`, `NotFound`."""
@@ -230,22 +209,28 @@ class ApprovalService:
             return None
 
     async def on_deadlines(self, leases: Sequence[Lease]) -> list[ApprovalRequest]:
-        """As `on_deadline` for many at once, in two round trips; answers those that changed.
+        """As `on_deadline` for many of one claim, in few round trips; answers those that changed.
 
-        Who is not due, or lost a race, is worked off singly.
+        Who lost a race, or cannot be read, is worked off singly.
         """
         waiting = {lease.member: lease for lease in leases}
         due: list[Leased] = []
+        not_due: dict[str, datetime | None] = {}
         for stored in await self._store.records.load_all(list(waiting)):
             change = lifecycle.on_deadline(stored.request, stored.now)
             if change:
                 due.append((stored, change, waiting[stored.request.id]))
+            else:  # after a reset of the clock that is most of them
+                del waiting[stored.request.id]
+                not_due[stored.request.id] = lifecycle.next_deadline(stored.request)
         answers = await self._store.records.commit_all(due, secrets.token_hex(8))
         changed = []
         for (_, change, lease), answer in zip(due, answers, strict=True):
             if isinstance(answer, Answer) and answer.code == "OK":
                 changed.append(change.request)
                 del waiting[lease.member]
+        if not_due:
+            await self._store.deadlines.finish_all(leases[0].end, not_due)
         for lease in waiting.values():
             with suppress(StoreUnavailable):  # a bad record, or a busy one: it comes back
                 after = await self.on_deadline(lease)
@@ -265,12 +250,21 @@ class ApprovalService:
         return behind
 
     async def sweep(self, limit: int = 200) -> tuple[RequestId, ...]:
-        """Expires what is overdue although the queue should have; answers what it found."""
-        swept = []
-        for request in await self._store.records.overdue(SWEEP_AFTER, limit):
-            with suppress(NotFound, StoreUnavailable):  # one bad record must not hide the others
-                await self._let_time_pass(request)
-                swept.append(request)
+        """Expires what is overdue although the queue should have; answers what it found.
+
+        Reads `limit` at a time.
+        """
+        swept: list[RequestId] = []
+        bad, is_end = 0, False
+        while not is_end:
+            found = await self._store.records.overdue(SWEEP_AFTER, bad, limit)
+            is_end = len(found) < limit
+            for request in found:
+                try:
+                    await self._change(request, _time)
+                    swept.append(request)
+                except (NotFound, NothingDue, StoreUnavailable):
+                    bad += 1  # it stays where it is, and must not hide the others
         return tuple(swept)
 
     async def _change(
@@ -302,10 +296,8 @@ class ApprovalService:
     async def _before_next_try(self, answer: Answer, attempt: int) -> None:
         if answer.code == "BEHIND":
             raise StoreUnavailable(_BEHIND)
-        if answer.code == "INVALID":
-            raise PlacetError(f"A commit was not well formed: {answer.value}.")
         if attempt:
-            await asyncio.sleep(random.uniform(0, 0.002 * attempt))  # noqa: S311 - jitter
+            await asyncio.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311 - jitter
 
     async def _load(self, request: RequestId) -> Stored:
         stored = await self._store.records.load(request)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, cast
@@ -15,8 +16,10 @@ from typing import Literal, cast
 from approvals.errors import OtherKey, StoreFailure, StoreFull, StoreRefused, StoreUnavailable
 from approvals.store.keys import Keys
 from approvals.store.pipeline import CommandRefused, Pipeline
+from approvals.store.scripts import Scripts
 
 Durability = Literal["local", "replica", "none"]
+Settings = Mapping[str, str]
 LEAST_VERSION = (7, 0)
 FULL_AT = 0.85
 BEHIND_AFTER = timedelta(seconds=5)  # as in commit.lua
@@ -45,6 +48,7 @@ class Health:
         host_time: Callable[[], float] = time.time,
     ) -> None:
         self._pipeline = pipeline
+        self._scripts = Scripts(pipeline, keys)
         self._keys = keys
         self._fingerprints = fingerprints
         self._demands = demands or Demands()
@@ -97,10 +101,12 @@ class Health:
         self._foreign = None
         try:
             info = _parsed(cast("bytes", await self._pipeline.run("INFO")))
-            fsync = await self._setting("appendfsync")
+            fsync = await self._settings("appendfsync", "no-appendfsync-on-rewrite")
             self.is_full = _is_full(info)
             apart = await self._read_clocks()
             self._foreign = tuple(await self._foreign_keys())
+            # A server unfit to write to is told as that, and not as one that refused a write.
+            unfit = _faults(info, fsync, self._demands) or await self._refused()
         except StoreFailure as error:
             self.warnings = ()
             return [f"The store cannot be checked: {error.detail}"]
@@ -109,7 +115,14 @@ class Health:
             *([_FULL] if self.is_full else ()),
             *_clocks_apart(apart),
         )
-        return [*_faults(info, fsync, self._demands), *self._foreign]
+        return [*unfit, *self._foreign]
+
+    async def _refused(self) -> list[str]:
+        """What the store's user may not do: a commit would stop in its middle, half of it made."""
+        names = await self._scripts.probe()
+        told = f"the store refuses {', '.join(names)} within scripts, so commits would fail; give "
+        remedy = f"its user these commands, the keys ~{self._keys.pattern} and the channels &"
+        return [f"{told}{remedy}{self._keys.pattern}."] if names else []
 
     async def _read_clocks(self) -> timedelta:
         """Sets `behind`; answers how far the store's clock is ahead of this host's."""
@@ -145,12 +158,15 @@ class Health:
         if self.faults:
             raise StoreUnavailable("The store is not fit for new decisions; see /readyz.")
 
-    async def _setting(self, name: str) -> str | None:
-        try:
-            reply = cast("list[bytes]", await self._pipeline.run("CONFIG", "GET", name))
-        except CommandRefused:  # managed Redis and narrow ACLs keep CONFIG to themselves
-            return None
-        return reply[1].decode() if len(reply) > 1 else None
+    async def _settings(self, *names: str) -> Settings:
+        """What CONFIG GET tells of each; a name is missing where it cannot be read."""
+        told: dict[str, str] = {}
+        for name in names:
+            # Managed Redis and narrow ACLs keep CONFIG to themselves.
+            with suppress(CommandRefused):
+                reply = cast("list[bytes]", await self._pipeline.run("CONFIG", "GET", name))
+                told |= {name: reply[1].decode()} if len(reply) > 1 else {}
+        return told
 
 
 def _slow_clock(behind: timedelta) -> list[str]:
@@ -180,7 +196,7 @@ def _is_full(info: dict[str, str]) -> bool:
     return limit > 0 and int(info.get("used_memory", "0")) >= FULL_AT * limit
 
 
-def _faults(info: dict[str, str], fsync: str | None, demands: Demands) -> list[str]:
+def _faults(info: dict[str, str], fsync: Settings, demands: Demands) -> list[str]:
     faults = [*_always(info)]
     if demands.durability == "local":
         faults += _local(info, fsync)
@@ -207,18 +223,24 @@ def _always(info: dict[str, str]) -> list[str]:
     return faults
 
 
-def _local(info: dict[str, str], fsync: str | None) -> list[str]:
+def _local(info: dict[str, str], fsync: Settings) -> list[str]:
     faults = _append_only(info)
-    if fsync != "always":
+    policy = fsync.get("appendfsync")
+    if policy != "always":
         faults.append(
-            f"appendfsync is {fsync or 'unreadable'}, so an acknowledged decision may be lost; "
+            f"appendfsync is {policy or 'unreadable'}, so an acknowledged decision may be lost; "
             "set appendfsync always and allow CONFIG GET, or use PLACET_DURABILITY=replica."
+        )
+    if fsync.get("no-appendfsync-on-rewrite", "no") != "no":
+        faults.append(
+            "no-appendfsync-on-rewrite is yes, so a decision acknowledged during a rewrite may be "
+            "lost; set no-appendfsync-on-rewrite no."
         )
     return faults
 
 
-def _replicated(info: dict[str, str], fsync: str | None, replicas: int) -> list[str]:
-    faults = [] if fsync is None else _append_only(info)
+def _replicated(info: dict[str, str], fsync: Settings, replicas: int) -> list[str]:
+    faults = _append_only(info) if "appendfsync" in fsync else []
     connected = int(info.get("connected_slaves", "0"))
     if connected < replicas:
         faults.append(

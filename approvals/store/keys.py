@@ -33,11 +33,13 @@ class Keys:
         if not NAMESPACE.fullmatch(namespace):
             raise ValueError("a namespace holds 1 to 40 of a-z, 0-9 and -")
         self._tag = "{placet:" + namespace + "}:"
+        self.pattern = self._tag + "*"
         self.log = self._tag + "log"
         self.clock = self._tag + "clock:seen"
         self.fingerprints = self._tag + "keys"
         self.system = self._tag + "system"
         self.pending = self._tag + "pending"
+        self.probe = self._tag + "probe"
         self.dead_callbacks = self._tag + "dead_callbacks"
         self.wake_channel = self._tag + "wake"
         self.settled_channel = self._tag + "settled"

@@ -198,5 +198,5 @@ class Outbox:
                 *writes,
             ),
         )
-        answer = await self._scripts.commit(commit)
+        answer = (await self._scripts.commit(commit)).possible()
         return answer.code in ("OK", "DUP")

@@ -7,25 +7,26 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import cast
+from typing import TypeVar, cast
 
 from pydantic import ValidationError
 
 from approvals.change import Change
 from approvals.errors import NotConfirmed, StoreUnavailable
 from approvals.lifecycle import next_deadline
-from approvals.model import ApprovalRequest, EventId, RequestId, ServiceId, Status, event_id
+from approvals.model import ApprovalRequest, EventId, RequestId, ServiceId, event_id
 from approvals.signing import Marks
 from approvals.store.keys import Keys
 from approvals.store.log import EntryPlace, SealedEntry, seal_entry
 from approvals.store.outbox import freeze, writes_of_new
-from approvals.store.pipeline import Pipeline
+from approvals.store.pipeline import CommandRefused, Pipeline
 from approvals.store.scripts import Answer, Commit, Loaded, Scripts, Write
 from approvals.store.times import millis
 
 _log = logging.getLogger(__name__)
 
 Writes = list[Write]
+T = TypeVar("T")
 # After an unknown outcome the same operation is asked again: it counts once.
 RETRY_PAUSES_S = (0.05, 0.3)
 LOADED_AT_ONCE = 200
@@ -84,7 +85,7 @@ class Records:
 
     async def load(self, request: RequestId) -> Stored | None:
         """One request and the time, or None."""
-        return _stored(await self._scripts.load(self._keys.request(request)))
+        return _stored(request, await self._scripts.load(self._keys.request(request)))
 
     async def load_all(self, requests: Sequence[RequestId]) -> list[Stored]:
         """Those of several requests that exist and can be read, in order."""
@@ -98,7 +99,7 @@ class Records:
     async def idempotent(self, service: ServiceId, mark: str) -> tuple[RequestId, str] | None:
         """The request an idempotency key opened, and the mark of its body."""
         value = await self._pipeline.run("GET", self._keys.idempotency(service, mark))
-        return used_key(cast("bytes", value).decode()) if value else None
+        return used_key(cast("bytes", value).decode(errors="replace")) if value else None
 
     async def open(
         self, change: Change, now: datetime, idempotency: tuple[str, str] | None
@@ -110,14 +111,14 @@ class Records:
         if idempotency:
             key = self._keys.idempotency(request.service, idempotency[0])
             commit = replace(commit, idempotency=(key, f"{request.id} {idempotency[1]}"))
-        return await _insist(lambda: self._scripts.commit(commit))
+        return (await insist(lambda: self._scripts.commit(commit))).possible()
 
     async def commit(
         self, before: Stored, change: Change, op: str, lease: Lease | None = None
     ) -> Answer:
         """Commits a change of a loaded request."""
         commit = self._commit_of(before, change, op, lease)
-        return await _insist(lambda: self._scripts.commit(commit))
+        return (await insist(lambda: self._scripts.commit(commit))).possible()
 
     async def commit_all(self, leased: Sequence[Leased], op: str) -> list[Answer | Exception]:
         """Commits what time changes of several leased requests, in one round trip.
@@ -139,11 +140,11 @@ class Records:
         reply = await self._pipeline.run("ZRANGE", self._keys.pending, 0, limit - 1)
         return _ids(reply)
 
-    async def overdue(self, by: timedelta, limit: int) -> list[RequestId]:
-        """Pending requests whose deadline has passed by more than `by`."""
+    async def overdue(self, by: timedelta, skip: int, limit: int) -> list[RequestId]:
+        """Pending requests whose deadline passed more than `by` ago, without the first `skip`."""
         until = str(millis(await self.now() - by))
         key = self._keys.pending
-        reply = await self._pipeline.run("ZRANGEBYSCORE", key, "-inf", until, "LIMIT", 0, limit)
+        reply = await self._pipeline.run("ZRANGEBYSCORE", key, "-inf", until, "LIMIT", skip, limit)
         return _ids(reply)
 
     def _commit_of(self, before: Stored, change: Change, op: str, lease: Lease | None) -> Commit:
@@ -246,19 +247,25 @@ class Records:
         return writes
 
 
-def _stored(loaded: Loaded) -> Stored | None:
+def _stored(request: RequestId, loaded: Loaded) -> Stored | None:
     if not loaded.version:
         return None
     try:
         record = ApprovalRequest.model_validate_json(loaded.body)
     except ValidationError:
-        raise UnreadableRecord("A record of the store cannot be read by this version.") from None
+        raise _unreadable() from None
+    if record.id != request or min(loaded.version, loaded.entries) < 0:
+        raise _unreadable()
     return Stored(record, loaded.version, loaded.entries, loaded.now)
+
+
+def _unreadable() -> UnreadableRecord:
+    return UnreadableRecord("A record of the store cannot be read by this version.")
 
 
 def _readable(request: RequestId, loaded: Loaded) -> Stored | None:
     try:
-        return _stored(loaded)
+        return _stored(request, loaded)
     except UnreadableRecord:
         _log.error("record cannot be read", extra={"request": request})
         return None
@@ -266,13 +273,10 @@ def _readable(request: RequestId, loaded: Loaded) -> Stored | None:
 
 def used_key(value: str) -> tuple[RequestId, str]:
     """The request id and body mark that an idempotency record holds."""
-    request, mark = value.split(" ", 1)
+    request, _, mark = value.partition(" ")
+    if not mark:
+        raise _unreadable()
     return RequestId(request), mark
-
-
-def matches(request: ApprovalRequest, status: Status | None, action: str | None) -> bool:
-    """Whether a listed request passes the filters."""
-    return status in (None, request.status) and action in (None, request.asked.action)
 
 
 def _mark_as_seen(clock: asyncio.Future[Loaded]) -> None:
@@ -285,10 +289,15 @@ def _ids(reply: object) -> list[RequestId]:
     return [RequestId(member.decode()) for member in cast("list[bytes]", reply)]
 
 
-async def _insist(commit: Callable[[], Awaitable[Answer]]) -> Answer:
+async def insist(commit: Callable[[], Awaitable[T]]) -> T:
+    """What `commit` answers, asked again under the same operation id after an unknown outcome."""
     for pause in RETRY_PAUSES_S:
         try:
             return await commit()
+        except CommandRefused:
+            # An answer, and not an unknown outcome: a repeat could find the operation half-done
+            # and take it for its own.
+            raise
         except (StoreUnavailable, NotConfirmed):
             await asyncio.sleep(pause)
     return await commit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from redis.exceptions import NoScriptError
 
 from approvals.store.keys import Keys, Queue
-from approvals.store.pipeline import Argument, Pipeline, Reply
+from approvals.store.pipeline import Argument, CommandRefused, Pipeline, Reply
 from approvals.store.times import from_millis, millis
 
 Call = tuple[Sequence[str], Sequence[Argument]]  # KEYS and ARGV
@@ -33,10 +33,17 @@ class Answer:
     value: str
     at: datetime
 
+    def possible(self) -> Answer:
+        """The answer itself, or `CommandRefused` where no repeat could change it."""
+        if self.code != "INVALID":
+            return self
+        # A key of another kind is the store's fault, a write that is not well formed is ours.
+        raise CommandRefused(f"The store refused a commit: its {self.value} is not what it must be")
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What load.lua read. `version` 0 and no body when there is no record."""
+    """What load.lua read. `version` 0 and no body when there is no record, -1 for what is none."""
 
     version: int
     entries: int
@@ -132,6 +139,7 @@ class Scripts:
         self._load = Script(pipeline, "load")
         self._claim = Script(pipeline, "claim_due")
         self._finish = Script(pipeline, "finish_due")
+        self._probe = Script(pipeline, "probe")
 
     async def commit(self, commit: Commit) -> Answer:
         """Applies a Change, all or none."""
@@ -154,7 +162,7 @@ class Scripts:
         at, late = from_millis(now), timedelta(milliseconds=int(behind))
         threes = zip(*[iter(fields)] * 3, strict=True)
         return [
-            Loaded(int(version or 0), int(entries), body, at, late)
+            Loaded(_whole(version or b"0"), _whole(entries), body, at, late)
             for version, entries, body in threes
         ]
 
@@ -192,15 +200,37 @@ class Scripts:
             members=tuple(member.decode(errors="replace") for member in members),
         )
 
+    async def probe(self) -> tuple[str, ...]:
+        """The commands that commits need and the server refuses, each once."""
+        channels = (self._keys.wake_channel, self._keys.settled_channel)
+        refused = await self._probe.run((self._keys.probe,), channels)
+        return tuple(dict.fromkeys(name.decode() for name in refused))
+
     async def finish_due(
         self, queue: Queue, member: str, lease_end: str, next_try: datetime | None = None
     ) -> bool:
         """Gives back a lease; False when it had passed to somebody else."""
-        names = self._keys.queue(queue)
-        keys = (names.due, names.leased, names.again)
-        next_at = str(millis(next_try)) if next_try else ""
-        (held,) = await self._finish.run(keys, (member, lease_end, next_at))
+        (held,) = await self._finish.run(*self._finishing(queue, member, lease_end, next_try))
         return held == b"1"
+
+    async def finish_all(
+        self, queue: Queue, lease_end: str, next_tries: Mapping[str, datetime | None]
+    ) -> None:
+        """Gives back leases of one claim in one round trip; what fails comes back by itself."""
+        calls = [self._finishing(queue, member, lease_end, at) for member, at in next_tries.items()]
+        await self._finish.run_together(calls)
+
+    def _finishing(
+        self, queue: Queue, member: str, lease_end: str, next_try: datetime | None
+    ) -> Call:
+        names = self._keys.queue(queue)
+        next_at = str(millis(next_try)) if next_try else ""
+        return (names.due, names.leased, names.again), (member, lease_end, next_at)
+
+
+def _whole(text: bytes) -> int:
+    """A whole number, or -1 for what is none: then somebody else wrote it."""
+    return int(text) if text.isdigit() and len(text) < 16 else -1
 
 
 def _answer(reply: list[bytes]) -> Answer:

@@ -18,6 +18,7 @@ from approvals.errors import StoreFailure, StoreUnavailable
 from approvals.events import ClockReset, Event, RightRefused, RightsRefusedMore
 from approvals.store.keys import QUEUES, Keys
 from approvals.store.log import EntryPlace, seal_entry
+from approvals.store.records import insist
 from approvals.store.scripts import Commit, Scripts, Write
 
 RECORD = "system"
@@ -83,7 +84,8 @@ class SystemRecord:
         writes: list[Write] = [("reset_clock", self._keys.clock)]
         writes += [("release", queue) for queue in QUEUES]
         writes += [("publish", self._keys.wake_channel, queue) for queue in QUEUES]
-        await self._commit(_new_op(), [_Note(event, words)], tuple(writes))
+        op, notes = _new_op(), [_Note(event, words)]
+        await insist(lambda: self._commit(op, notes, tuple(writes)))
 
     async def close(self) -> None:
         """Writes what is queued and counted."""
@@ -141,7 +143,7 @@ class SystemRecord:
                 entries=entries,
                 writes=(*writes, *words),
             )
-            if (await self._scripts.commit(commit)).code in ("OK", "DUP"):
+            if (await self._scripts.commit(commit)).possible().code in ("OK", "DUP"):
                 return
         raise StoreUnavailable("The system record is too busy. Try again.")
 

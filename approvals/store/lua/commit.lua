@@ -5,6 +5,13 @@
 -- Answers {code, value, t}: DUP, EXISTS, RACE, STALE, BEHIND, LATE, INVALID, OK; never an error reply.
 -- Every check precedes the first write, because a script does not roll back.
 
+local fixed = { 'hash', 'stream', 'string' }
+for place, kind in ipairs(fixed) do
+  if not holds(KEYS[place], kind) then
+    return { 'INVALID', 'key ' .. place, '0' }
+  end
+end
+
 local null = cjson.null
 local KEPT_OPERATIONS = 32
 local FRESH_FOR = 2000
@@ -44,6 +51,9 @@ end
 
 -- 2. Was the idempotency key used?
 if change.idem ~= null then
+  if not holds(KEYS[change.idem[1]], 'string') then
+    return answer('INVALID', 'key ' .. change.idem[1])
+  end
   local used = redis.call('GET', KEYS[change.idem[1]])
   if used then
     return repeated('EXISTS', used)
@@ -54,7 +64,7 @@ end
 if not opens and tonumber(version or '0') ~= change.expect then
   return answer('RACE', version or '0')
 end
-local entries = tonumber(redis.call('HGET', KEYS[1], 'entries') or '0')
+local entries = tonumber(redis.call('HGET', KEYS[1], 'entries') or '0') or -1
 if #ARGV > 3 and change.entry ~= entries + 1 then
   return answer('RACE', version or '0')
 end
@@ -89,7 +99,8 @@ local verbs = {
     end
     finish(w[2], w[3], w[4], next)
   end,
-  publish = function(w) redis.call('PUBLISH', w[2], w[3]) end,
+  -- A wake-up may be lost; that the server refuses one must not stop a commit half-way.
+  publish = function(w) redis.pcall('PUBLISH', w[2], w[3]) end,
   reset_clock = function(w) redis.call('SET', KEYS[w[2]], whole(math.floor(time.micros / 1000))) end,
   release = function(w) release(w[2], whole(math.floor(time.micros / 1000))) end,
 }
@@ -98,6 +109,8 @@ local lengths = { hset = 4, zadd = 4, zrem = 3, schedule = 4, unschedule = 3, fi
 local numbers = { zadd = { [3] = true }, schedule = { [4] = true }, finish = { [4] = true, [5] = true } }
 local optional = { hset = 4, finish = 5 }
 local spans = { schedule = 2, unschedule = 2, finish = 2, release = 2 }
+local kinds = { hset = 'hash', zadd = 'zset', zrem = 'zset', schedule = 'zset', unschedule = 'zset',
+  finish = 'zset', release = 'zset', reset_clock = 'string' }
 
 -- Whole numbers only: what else Lua takes for a number ("nan", "0x10") the server refuses.
 local function fits(verb, place, value)
@@ -125,10 +138,25 @@ local function is_well_formed(w)
   return true
 end
 
--- 5. Is every write well formed?
+-- 5. Is every write well formed, and every key it names of the kind it needs?
+local known = {}
+local function first_unfit(w)
+  local kind = kinds[w[1]]
+  for place = kind and w[2] or 1, kind and w[2] + (spans[w[1]] or 0) or 0 do
+    if known[place] ~= kind and not holds(KEYS[place], kind) then
+      return place
+    end
+    known[place] = kind
+  end
+end
+
 for place, w in ipairs(change.writes) do
   if not is_well_formed(w) then
     return answer('INVALID', 'write ' .. place)
+  end
+  local unfit = first_unfit(w)
+  if unfit then
+    return answer('INVALID', 'key ' .. unfit)
   end
 end
 
@@ -137,6 +165,10 @@ if not opens then
   redis.call('HDEL', KEYS[1], 'nothing')
 end
 redis.call('SET', KEYS[3], whole(t))
+-- Audit first: should the server refuse it all the same, nothing has changed.
+for i = 4, #ARGV do
+  redis.call('XADD', KEYS[2], '*', 'e', ARGV[i])
+end
 
 local next_version = tonumber(version or '0') + 1
 local count = entries + #ARGV - 3
@@ -163,8 +195,5 @@ if change.idem ~= null then
 end
 for _, w in ipairs(change.writes) do
   verbs[w[1]](w)
-end
-for i = 4, #ARGV do
-  redis.call('XADD', KEYS[2], '*', 'e', ARGV[i])
 end
 return answer('OK', whole(next_version))

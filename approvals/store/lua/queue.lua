@@ -60,3 +60,10 @@ end
 local function whole(number)
   return string.format('%.0f', number)
 end
+
+-- Whether a key is absent or of the kind that is to be read or written there: a command on another
+-- kind is an error in the middle of a script, and what was written before it stays.
+local function holds(key, kind)
+  local found = redis.call('TYPE', key).ok
+  return found == 'none' or found == kind
+end

@@ -53,6 +53,8 @@ async def _value(client: Redis, name: str) -> object:
         return await client.zrange(name, 0, -1, withscores=True)
     if kind == "stream":
         return await client.xrange(name)
+    if kind == "list":
+        return await cast("Awaitable[list[bytes]]", client.lrange(name, 0, -1))
     assert kind == "string", f"{name} is a {kind}"
     return await client.get(name)
 

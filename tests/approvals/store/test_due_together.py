@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from approvals.model import RequestId
+from approvals.events import ClockReset
+from approvals.model import PersonId, RequestId
 from approvals.store.records import Lease
+from approvals.store.times import millis
 from tests.conftest import ANNA, CLI, Placet
 from tests.stories.telling import asks, passes
+
+RESET = ClockReset(person=PersonId("ben"), origin=CLI, behind_ms=1)
 
 
 async def claimed(placet: Placet) -> list[Lease]:
@@ -51,6 +55,23 @@ async def test_who_is_gone_decided_or_not_due_holds_up_nobody(placet: Placet) ->
     changed = await placet.service.on_deadlines([unknown, *leases])
 
     assert {request.id for request in changed} == {decided.id, due.id}
+
+
+async def test_who_is_not_due_goes_back_to_its_own_deadline_in_few_commands(
+    placet: Placet,
+) -> None:
+    requests = [await asks(placet) for _ in range(20)]
+    await placet.store.system.reset_clock(RESET, "Mended")  # makes everything due, to be looked at
+    leases = await claimed(placet)
+    assert len(leases) == 20
+    async with placet.engine.client() as client:
+        queue = placet.store.keys.queue("deadlines")
+
+        assert await placet.service.on_deadlines(leases) == []
+
+        for request in requests:
+            assert await client.zscore(queue.due, request.id) == millis(request.expires_at)
+        assert await client.zcard(queue.leased) == 0
 
 
 async def test_nothing_claimed_is_nothing_to_do(placet: Placet) -> None:

@@ -47,6 +47,11 @@ WRONG: dict[str, tuple[tuple[str, ...], str, str]] = {
         "appendfsync is everysec",
         "set appendfsync always",
     ),
+    "no fsync during rewrites": (
+        ("--no-appendfsync-on-rewrite", "yes"),
+        "no-appendfsync-on-rewrite is yes",
+        "set no-appendfsync-on-rewrite no",
+    ),
     "eviction": (
         ("--maxmemory-policy", "allkeys-lru"),
         "maxmemory-policy is allkeys-lru",
@@ -155,6 +160,7 @@ async def server_telling(info: str, fsync: str | None) -> AsyncIterator[str]:
         b"TIME": b"*2\r\n$1\r\n1\r\n$1\r\n0\r\n",
         b"GET": b"$-1\r\n",
         b"HMGET": b"*0\r\n",
+        b"EVALSHA": b"*0\r\n",
     }
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -163,7 +169,8 @@ async def server_telling(info: str, fsync: str | None) -> AsyncIterator[str]:
             for _ in range(int(line[1:])):
                 await reader.readline()
                 words.append((await reader.readline()).strip())
-            writer.write(replies.get(words[0], b"+OK\r\n"))
+            is_other = words[0] == b"CONFIG" and words[2] != b"appendfsync"
+            writer.write(b"*0\r\n" if is_other else replies.get(words[0], b"+OK\r\n"))
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -317,6 +324,53 @@ async def test_a_clock_that_is_behind_is_told_with_its_remedy_but_keeps_no_proce
     assert "placet clock reset" in fault
     with pytest.raises(StoreUnavailable):
         store.health.check_opening()
+
+
+KEYS, CHANNELS, COMMANDS = "~{placet:own}:*", "&{placet:own}:*", "+@all"
+
+
+async def told_of_user(servers: Servers, *rights: str) -> tuple[str, ...]:
+    """What a look with these rights of the store's ACL finds."""
+    server = await servers.start()
+    await servers.client(server).execute_command(  # type: ignore[no-untyped-call]  # redis-py
+        "ACL", "SETUSER", "placet", "on", ">word", "resetchannels", *rights
+    )
+    pool = connection_pool(f"{server.url}?username=placet&password=word")
+    store = Store.over(pool, "own", SECRETS, Demands())
+    servers.stores.append(store)
+    return await store.health.check()
+
+
+@pytest.mark.parametrize(
+    ("rights", "refused"),
+    [
+        ((KEYS, COMMANDS), "PUBLISH"),
+        ((KEYS, CHANNELS, COMMANDS, "-xadd"), "XADD"),
+        ((KEYS, CHANNELS, COMMANDS, "-zadd", "-set"), "ZADD, SET"),
+    ],
+)
+async def test_a_user_without_the_rights_that_commits_need_is_refused(
+    servers: Servers, rights: tuple[str, ...], refused: str
+) -> None:
+    (fault,) = await told_of_user(servers, *rights)
+    assert fault.startswith(f"the store refuses {refused} within scripts")
+    assert "&{placet:own}:*" in fault
+
+
+async def test_a_user_with_the_rights_to_its_own_namespace_is_fit(servers: Servers) -> None:
+    assert await told_of_user(servers, KEYS, CHANNELS, COMMANDS) == ()
+
+
+async def test_a_user_of_another_namespace_is_not_fit(servers: Servers) -> None:
+    (fault,) = await told_of_user(servers, "~{placet:other}:*", CHANNELS, COMMANDS)
+    assert "cannot be checked" in fault
+
+
+async def test_a_look_at_the_rights_leaves_nothing_behind(servers: Servers) -> None:
+    server = await servers.start()
+    store = servers.store(server, Demands())
+    assert await store.health.check() == ()
+    assert await servers.client(server).keys("*") == []
 
 
 def with_another_audit_key(servers: Servers, server: RealServer) -> Store:

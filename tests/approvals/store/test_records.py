@@ -15,7 +15,8 @@ from approvals.answer import callback_data, moment
 from approvals.change import Change, Voting
 from approvals.model import MatchedPolicy, RequestId, ServiceId, event_id
 from approvals.store.keys import Keys
-from approvals.store.records import Lease, Stored, matches, used_key
+from approvals.store.listing import Filter
+from approvals.store.records import Lease, Stored, used_key
 from approvals.store.store import Store
 from approvals.store.times import from_millis, millis
 from tests.approvals.samples import (
@@ -309,17 +310,17 @@ async def test_overdue_requests_are_those_whose_deadline_passed_long_enough_ago(
     for n, seconds in enumerate((-60, -5, 60)):
         due = millis(now + timedelta(seconds=seconds))
         await client.zadd(keys.pending, {f"req_{n}": due})
-    assert await store.records.overdue(timedelta(seconds=30), 9) == ["req_0"]
-    assert await store.records.overdue(timedelta(), 9) == ["req_0", "req_1"]
-    assert await store.records.overdue(timedelta(), 1) == ["req_0"]
+    assert await store.records.overdue(timedelta(seconds=30), 0, 9) == ["req_0"]
+    assert await store.records.overdue(timedelta(), 0, 9) == ["req_0", "req_1"]
+    assert await store.records.overdue(timedelta(), 0, 1) == ["req_0"]
 
 
 def test_a_filter_matches_status_and_action() -> None:
     request = pending()
-    assert matches(request, None, None)
-    assert matches(request, "pending", "customer.view")
-    assert not matches(request, "denied", None)
-    assert not matches(request, "pending", "users.export")
+    assert Filter().matches(request)
+    assert Filter("pending", "customer.view").matches(request)
+    assert not Filter("denied").matches(request)
+    assert not Filter("pending", "users.export").matches(request)
 
 
 @pytest.fixture

@@ -1,0 +1,26 @@
+-- Tries every command of the other scripts, and leaves nothing behind.
+-- KEYS[1] a key that is absent
+-- ARGV[1..] the channels that commits publish to
+-- Answers the names of the commands that the server refuses us.
+local key, field = KEYS[1], 'probe'
+local calls = {
+  { 'ZREM', key, field }, -- first, as in every script but opening: so full memory refuses nothing
+  { 'HSET', key, field, '1' }, { 'HGET', key, field }, { 'HMGET', key, field },
+  { 'HDEL', key, field },
+  { 'ZADD', key, 'XX', '1', field }, { 'ZSCORE', key, field }, { 'ZRANGE', key, '0', '0' },
+  { 'ZRANGEBYSCORE', key, '-inf', '+inf' },
+  { 'SET', key, '1', 'XX' }, { 'GET', key }, { 'TYPE', key }, { 'TIME' },
+  { 'XADD', key, 'NOMKSTREAM', '*', 'e', '1' },
+}
+for _, channel in ipairs(ARGV) do
+  calls[#calls + 1] = { 'PUBLISH', channel, field }
+end
+
+local refused = {}
+for _, call in ipairs(calls) do
+  local reply = redis.pcall(unpack(call))
+  if type(reply) == 'table' and reply.err then
+    refused[#refused + 1] = call[1]
+  end
+end
+return refused
