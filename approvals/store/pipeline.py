@@ -31,10 +31,11 @@ from approvals.errors import NotConfirmed, StoreFull, StoreUnavailable
 
 Argument = str | bytes | int
 Reply = object
-# Packed commands of one caller, and where their replies go.
-_Waiting = tuple[list[bytes], asyncio.Future[list[Reply]]]
+# Packed commands of one caller, where their replies go, and until when they may begin.
+_Waiting = tuple[list[bytes], asyncio.Future[list[Reply]], float]
 
 MAX_QUEUED = 4096  # about a second of work at the rates measured; beyond it, callers get 503
+LONGEST_WAIT_S = 1.0  # on a slower store; the time that a decision was made on is old by then
 MAX_BATCH = 256
 IN_FLIGHT = 8
 COMMAND_TIMEOUT_S = 3.0
@@ -76,8 +77,12 @@ class Pipeline:
     """
 
     def __init__(
-        self, pool: BlockingConnectionPool, confirmation: Confirmation | None = None
+        self,
+        pool: BlockingConnectionPool,
+        confirmation: Confirmation | None = None,
+        longest_wait_s: float = LONGEST_WAIT_S,
     ) -> None:
+        self._longest_wait_s = longest_wait_s
         self._pool = pool
         self._confirmation = confirmation
         self._queue: deque[_Waiting] = deque()
@@ -103,11 +108,12 @@ class Pipeline:
         if not commands:
             return []
         if self._queued >= MAX_QUEUED:
-            raise StoreUnavailable("The store is busy. Try again in a second.")
+            raise _busy()
         # Packed here, so that what cannot be packed hurts its own caller and no batch.
         packed = [_packed(command) for command in commands]
-        replies: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
-        self._queue.append((packed, replies))
+        loop = asyncio.get_running_loop()
+        replies: asyncio.Future[list[Reply]] = loop.create_future()
+        self._queue.append((packed, replies, loop.time() + self._longest_wait_s))
         self._queued += len(packed)
         if len(self._flushers) < IN_FLIGHT:
             flusher = asyncio.create_task(self._flush())
@@ -122,9 +128,11 @@ class Pipeline:
         """
         if not commands:
             return []
-        *_, result = await self.run_all([("MULTI",), *commands, ("EXEC",)])
+        begun, *alone, result = await self.run_all([("MULTI",), *commands, ("EXEC",)])
         if isinstance(result, list):
             return [_told(answer) for answer in result]
+        if isinstance(begun, Exception):
+            return alone  # not begun, so each has run by itself
         return [result for _ in commands]  # refused as a whole: nothing of it was done
 
     async def close(self) -> None:
@@ -136,8 +144,10 @@ class Pipeline:
     async def _flush(self) -> None:
         while self._queue:
             live = self._next_batch()
+            if not live:
+                continue
             try:
-                answers = await self._send([packed for group, _ in live for packed in group])
+                answers = await self._send([packed for group, *_ in live for packed in group])
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
                 _fail_all(live, error)
             else:
@@ -145,14 +155,18 @@ class Pipeline:
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
-        size = 0
+        size, now = 0, asyncio.get_running_loop().time()
         while self._queue and size < MAX_BATCH:
-            commands, replies = self._queue.popleft()
+            waiting = self._queue.popleft()
+            commands, replies, until = waiting
             self._queued -= len(commands)
-            # Who has stopped waiting has not been answered, so the commands need not run.
-            if not replies.done():
-                batch.append((commands, replies))
-                size += len(commands)
+            if replies.done():  # who has stopped waiting was not answered: it need not run
+                continue
+            if until < now:
+                replies.set_exception(_busy())
+                continue
+            batch.append(waiting)
+            size += len(commands)
         return batch
 
     async def _send(self, commands: list[bytes]) -> list[Reply]:
@@ -205,8 +219,12 @@ def _check_confirmed(reply: Reply, confirmation: Confirmation) -> None:
         raise _Unconfirmed
 
 
+def _busy() -> StoreUnavailable:
+    return StoreUnavailable("The store is busy. Try again in a second.")
+
+
 def _fail_all(batch: list[_Waiting], error: BaseException) -> None:
-    for _, reply in batch:
+    for _, reply, _ in batch:
         if reply.done():
             continue
         if isinstance(error, _Unconfirmed):
@@ -219,7 +237,7 @@ def _fail_all(batch: list[_Waiting], error: BaseException) -> None:
 
 def _answer_all(batch: list[_Waiting], answers: list[Reply]) -> None:
     rest = iter(answers)
-    for commands, replies in batch:
+    for commands, replies, _ in batch:
         told = [_told(answer) for answer in islice(rest, len(commands))]
         if not replies.done():
             replies.set_result(told)

@@ -144,6 +144,20 @@ async def test_a_full_queue_refuses_at_once_and_serves_who_waits(
     assert len(await asyncio.gather(first, *waiting)) == MAX_QUEUED + 1
 
 
+async def test_what_has_waited_too_long_is_not_sent(
+    narrow: BlockingConnectionPool, client: Redis, engine: Engine
+) -> None:
+    pipeline = Pipeline(narrow, longest_wait_s=-1)
+    fresh = Pipeline(narrow)
+    held = await narrow.get_connection()  # type: ignore[no-untyped-call]  # redis-py
+    late = asyncio.create_task(pipeline.run("SET", engine.namespace, "text"))
+    await asyncio.sleep(0)
+    await narrow.release(held)
+    with pytest.raises(StoreUnavailable, match="busy"):
+        await late
+    assert await fresh.run("GET", engine.namespace) is None
+
+
 async def test_a_caller_who_left_before_sending_is_not_sent(
     narrow: BlockingConnectionPool, client: Redis, engine: Engine
 ) -> None:
@@ -360,6 +374,17 @@ async def test_what_runs_together_is_answered_one_by_one(
     assert isinstance(replies[1], CommandRefused)
     assert replies[2] == b"text"
     assert await pipeline.run_together([]) == []
+
+
+async def test_where_no_transaction_may_begin_each_is_told_what_became_of_it(
+    servers: Servers,
+) -> None:
+    server = await servers.start("--rename-command", "MULTI", "")
+    pipeline = Pipeline(servers.pool(server))
+    replies = await pipeline.run_together([("SET", "k", "text"), ("ZCARD", "k"), ("GET", "k")])
+    assert replies[2] == b"text"
+    assert isinstance(replies[1], CommandRefused)
+    await pipeline.close()
 
 
 async def test_what_runs_together_and_is_refused_as_a_whole_is_refused_to_each(
