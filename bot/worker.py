@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from redis.asyncio import BlockingConnectionPool
@@ -188,7 +188,8 @@ class Worker:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         metronome.add_job(self._check_health, "interval", seconds=5)
-        metronome.add_job(self._sweep, "interval", seconds=30)
+        now = datetime.now(UTC)  # what was lost while nobody worked is found at once
+        metronome.add_job(self._sweep, "interval", seconds=30, next_run_time=now)
         return metronome
 
     async def _check_health(self) -> None:
