@@ -93,6 +93,24 @@ def test_the_pure_core_never_asks_the_clock(module: str) -> None:
     assert not attributes & {"now", "utcnow", "today"}
 
 
+def _asks_a_clock(tree: ast.Module) -> bool:
+    """Whether the code names a wall clock of its own process."""
+    asked = {
+        (node.value.id, node.attr)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    clocks = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today")}
+    return bool(asked & {*clocks, ("time", "time"), ("time", "time_ns")})
+
+
+def test_the_domain_decides_by_no_clock_of_its_own_process() -> None:
+    # A web server whose clock is an hour slow must decide as any other: only the store's time is
+    # asked. Health compares the two, to warn.
+    asking = {_name(file) for file in _files("*.py", "approvals") if _asks_a_clock(_tree(file))}
+    assert asking == {"approvals/store/health.py"}
+
+
 @pytest.mark.parametrize("module", PURE_MODULES)
 def test_the_pure_core_waits_for_nothing(module: str) -> None:
     tree = _tree(ROOT / "approvals" / f"{module}.py")
