@@ -13,10 +13,10 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,2}")
 
 
 class Query:
-    """Reads parameter by parameter and remembers every fault."""
+    """Reads parameter by parameter and remembers every fault. Sent without a value is not sent."""
 
     def __init__(self, request: Request, known: frozenset[str]) -> None:
-        self._values: dict[str, str] = {}
+        self._values: dict[str, str | None] = {}
         self._findings: list[Finding] = []
         # Counted before it is read: taking thousands apart is what an attacker wants.
         if request.scope["query_string"].count(b"&") >= MOST_PARAMETERS:
@@ -28,7 +28,7 @@ class Query:
                 self._add("", f"the query holds a parameter that is not known; known: {choice}")
             elif name in self._values:
                 self._add(f"/{name}", "is sent twice")
-            self._values[name] = value
+            self._values[name] = value or None
 
     def number(self, name: str, most: int) -> int | None:
         """A whole number from 1 to `most`."""
