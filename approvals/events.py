@@ -6,9 +6,11 @@ No fact holds personal data of a data subject: subjects come as keyed marks, wor
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import JsonValue
+from pydantic import JsonValue, PlainSerializer
 
+from approvals.answer import moment
 from approvals.model import (
     ActionId,
     Frozen,
@@ -21,6 +23,9 @@ from approvals.model import (
     ServiceId,
     Vote,
 )
+
+# Entries are for ever, so all their times have one form; pydantic's own gives up to six digits.
+Moment = Annotated[datetime, PlainSerializer(moment, when_used="json")]
 
 
 class Event(Frozen):
@@ -47,7 +52,7 @@ class RequestOpened(Event):
     decision: PolicyDecision
     context: dict[str, JsonValue] = {}
     ignored: tuple[str, ...] = ()
-    expires_at: datetime
+    expires_at: Moment
 
 
 class RequestViewed(Event):
@@ -79,7 +84,7 @@ class RequestDecided(Event):
     rule: str | None = None
     reason: str | None = None
     grant: GrantId | None = None
-    grant_expires_at: datetime | None = None
+    grant_expires_at: Moment | None = None
     uses: int | None = None
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import rfc8785
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 from redis.asyncio import Redis
 
-from approvals.events import CallbackAttempted, Event, GrantEnded, RequestOpened
+from approvals.events import CallbackAttempted, Event, GrantEnded, RequestDecided, RequestOpened
 from approvals.lifecycle import open_request
 from approvals.model import GrantId
 from approvals.store.log import EntryPlace, canonical_entry, is_genuine, seal_entry
@@ -86,6 +88,32 @@ def test_an_entry_says_what_happened_where_and_when() -> None:
         "type": "grant.ended",
         "data": {"grant": "grt_1", "reason": "time"},
     }
+
+
+def kinds(base: type[Event] = Event) -> list[type[Event]]:
+    return [base, *(kind for below in base.__subclasses__() for kind in kinds(below))]
+
+
+TIMES = [
+    (kind, name)
+    for kind in kinds()
+    for name, field in kind.model_fields.items()
+    if "datetime" in repr(field.annotation)
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), TIMES)
+def test_every_time_of_an_entry_is_written_alike(kind: type[Event], name: str) -> None:
+    at = datetime(2026, 11, 23, 14, 32, 2, 21000, tzinfo=UTC)
+    facts: dict[str, Any] = {"type": "something.happened", name: at}
+    event = kind.model_construct(**facts)
+    entry = json.loads(seal_entry(KEY, event, replace(PLACE, at=at)).text)
+    assert entry["at"] == entry["data"][name] == "2026-11-23T14:32:02.021Z"
+
+
+def test_an_entry_may_hold_more_times_than_its_own() -> None:
+    assert (RequestOpened, "expires_at") in TIMES
+    assert (RequestDecided, "grant_expires_at") in TIMES
 
 
 def test_an_opening_names_no_subject_and_no_words() -> None:
