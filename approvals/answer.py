@@ -22,10 +22,7 @@ def moment(at: datetime) -> str:
 def answer(request: ApprovalRequest) -> Json:
     """The request for its own service: with the digest's salt and an approver's words."""
     told = callback_data(request)
-    told["salt"] = request.salt
-    if request.decision:
-        told["decision"] = decision_data(request.decision, words=request.decision.reason)
-    return told
+    return {**told, "salt": request.salt, "decision": own_decision(request)}
 
 
 def callback_data(request: ApprovalRequest) -> Json:
@@ -51,6 +48,12 @@ def callback_data(request: ApprovalRequest) -> Json:
         "decision": public_decision(request),
         "grant": _grant(request.grant) if request.grant else None,
     }
+
+
+def own_decision(request: ApprovalRequest) -> Json | None:
+    """The decision as its own service hears it: with an approver's words."""
+    decision = request.decision
+    return decision_data(decision, words=decision.reason) if decision else None
 
 
 def public_decision(request: ApprovalRequest) -> Json | None:

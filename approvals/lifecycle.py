@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from approvals.answer import public_decision
+from approvals.answer import Json, own_decision, public_decision
 from approvals.change import Cancelling, Change, DenyRule, Opening, Voting
 from approvals.errors import (
     AlreadyFinal,
@@ -110,8 +110,9 @@ CancelCause = Literal["by_service", "by_requester", "by_admin"]
 
 
 def cancel_by_service(request: ApprovalRequest, now: datetime) -> Change:
-    """The service that asked takes its request back."""
-    _check_pending(request)
+    """The service that asked takes its request back. A refusal tells it the approver's words."""
+    if request.is_final:
+        raise _already_final(request, own_decision(request))
     event = RequestDecided(type="request.cancelled", actor=request.service, reason="by_service")
     return _cancel(request, now, "by_service", event)
 
@@ -171,7 +172,11 @@ def has_viewed(request: ApprovalRequest, person: Person) -> bool:
 
 def already_final(request: ApprovalRequest) -> AlreadyFinal:
     """The refusal that tells a loser who decided, and how."""
-    facts = {"status": request.status, "decision": public_decision(request)}
+    return _already_final(request, public_decision(request))
+
+
+def _already_final(request: ApprovalRequest, decision: Json | None) -> AlreadyFinal:
+    facts = {"status": request.status, "decision": decision}
     return AlreadyFinal(f"This request is already {request.status}.", facts=facts)
 
 

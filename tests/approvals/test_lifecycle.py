@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from approvals import lifecycle
+from approvals.answer import answer, public_decision
 from approvals.change import Cancelling, Change, DenyRule, Voting
 from approvals.errors import (
     AlreadyFinal,
@@ -386,6 +387,22 @@ def test_a_loser_learns_who_decided_but_not_in_whose_words() -> None:
     assert isinstance(decision, dict)
     assert decision["by"] == [{"person": "anna", "via": "cli"}]
     assert decision["reason"] == "denied_by_approver"
+
+
+def test_the_service_that_asked_comes_too_late_and_learns_in_whose_words() -> None:
+    with pytest.raises(AlreadyFinal) as refused:
+        lifecycle.cancel_by_service(denied(), NOW)
+    assert refused.value.facts["status"] == "denied"
+    assert refused.value.facts["decision"] == answer(denied())["decision"]
+    assert "Not needed" in repr(refused.value.facts)
+    assert "Not needed" not in refused.value.detail
+
+
+def test_a_person_who_cancels_too_late_does_not_learn_in_whose_words() -> None:
+    with pytest.raises(AlreadyFinal) as refused:
+        lifecycle.cancel_by_person(denied(), Cancelling(ADMIN, CLI), NOW)
+    assert refused.value.facts["decision"] == public_decision(denied())
+    assert "Not needed" not in repr(refused.value.facts)
 
 
 def test_the_grant_is_made_at_the_approval_with_a_clock_of_its_own() -> None:

@@ -218,6 +218,16 @@ async def test_a_service_takes_its_request_back_once(web: Web) -> None:
     assert again.json()["decision"] == cancelled.json()["decision"]
 
 
+async def test_who_takes_a_denied_request_back_is_told_the_approvers_words(web: Web) -> None:
+    opened = await web.opened()
+    await web.placet.service.view(opened["id"], ANNA, CLI)
+    await web.placet.service.review(opened["id"], ANNA, CLI, "deny", reason="Wrong customer")
+    target = f"/v1/requests/{opened['id']}"
+    refused = (await web.client.call("DELETE", target, web.auth())).json()
+    assert refused["decision"]["reason"] == "Wrong customer"
+    assert refused["decision"] == (await web.get(target)).json()["decision"]
+
+
 async def test_nobody_takes_back_anothers_request(web: Web) -> None:
     opened = await web.opened()
     target = f"/v1/requests/{opened['id']}"
