@@ -28,7 +28,6 @@ def answer(request: ApprovalRequest) -> Json:
 def callback_data(request: ApprovalRequest) -> Json:
     """The request as a callback carries it: no salt, no token, nobody's words."""
     asked, policy = request.asked, request.policy
-    needed = policy.threshold if policy.decision == "review" else 0
     return {
         "id": request.id,
         "status": request.status,
@@ -42,7 +41,7 @@ def callback_data(request: ApprovalRequest) -> Json:
         "expires_at": moment(request.expires_at),
         "presented_at": moment(request.presented_at) if request.presented_at else None,
         "policy": {"version": policy.version, "rule": policy.rule, "why": policy.why},
-        "approvals": {"needed": needed, "given": len(request.approvals)},
+        "approvals": {"needed": _needed(request), "given": len(request.approvals)},
         "context_ignored": list(asked.context_ignored),
         "text_findings": [],
         "decision": public_decision(request),
@@ -74,6 +73,14 @@ def decision_data(decision: Decision, *, words: str | None) -> Json:
         "reason": words,
         "rule": decision.rule,
     }
+
+
+def _needed(request: ApprovalRequest) -> int:
+    """How many approvals it takes: none where policy decided, be it at once or by a later rule."""
+    decision = request.decision
+    is_denied_by_rule = decision is not None and decision.outcome == "denied" and not decision.by
+    is_review = request.policy.decision == "review" and not is_denied_by_rule
+    return request.policy.threshold if is_review else 0
 
 
 def _grant(grant: Grant) -> Json:

@@ -8,7 +8,7 @@ import pytest
 
 from approvals import lifecycle
 from approvals.answer import answer, callback_data, moment
-from approvals.change import Voting
+from approvals.change import DenyRule, Voting
 from approvals.model import ApprovalRequest
 from tests.approvals.samples import ANNA, CLI, NOW, opening, pending, policy
 
@@ -69,6 +69,23 @@ def test_what_policy_says_is_told_to_all_and_needed_no_approval(
         assert isinstance(told["decision"], dict)
         assert told["decision"]["reason"] == reason
         assert told["approvals"] == {"needed": 0, "given": 0}
+
+
+def test_what_a_later_deny_rule_ended_needed_no_approval() -> None:
+    request = lifecycle.view(pending(policy(threshold=2)), ANNA, CLI, "shown", NOW).request
+    assert answer(request)["approvals"] == {"needed": 2, "given": 0}
+    rule = DenyRule(rule="frozen", say="Access is frozen")
+    voting = Voting(ANNA, CLI, "approve")
+    ended = lifecycle.review(request, voting, NOW, denied_by=rule).request
+    for told in (answer(ended), callback_data(ended)):
+        assert told["approvals"] == {"needed": 0, "given": 0}
+
+
+def test_what_people_or_time_ended_needed_as_many_as_before() -> None:
+    expired = lifecycle.on_deadline(pending(), pending().expires_at)
+    assert expired is not None
+    for request in (denied(), expired.request):
+        assert answer(request)["approvals"] == {"needed": 1, "given": 0}
 
 
 def test_a_grant_is_told_without_a_token() -> None:
