@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -15,6 +16,8 @@ from approvals.store.keys import NAMESPACE
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 Network = IPv4Network | IPv6Network
+# Control characters, and what bytes become that are not UTF-8.
+_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def given(text: str) -> str:
@@ -27,8 +30,9 @@ def given(text: str) -> str:
 
 def path(text: str) -> Path:
     """A path; relative ones count from the current directory."""
-    if "\0" in text:
-        raise ValueError("Write the path of a directory.")
+    if _UNSHOWN.search(text):
+        # It would break the lines of our messages and log, or the file it is written to.
+        raise ValueError("Write the path in UTF-8, on one line, without control characters.")
     return Path(text)
 
 
@@ -101,6 +105,8 @@ def networks(text: str) -> tuple[Network, ...]:
 
 
 def _split(text: str) -> SplitResult | None:
+    if _UNSHOWN.search(text):  # the parser would leave them out silently
+        return None
     try:
         parts = urlsplit(text)
         _ = parts.port  # raises where the port is no number

@@ -157,7 +157,7 @@ class _Reader:
                 raise UnfitSecret(f"is set, and {from_file} too", "Keep one of the two.")
             if path is not None:
                 variable = from_file
-                return strong(read_secret(Path(values.given(path))))
+                return strong(read_secret(values.path(values.given(path))))
             return None if text is None else strong(text)
         except UnfitSecret as error:
             self._faults.append(Fault(variable, error.message, error.remedy))
