@@ -45,6 +45,7 @@ def namespace(text: str) -> str:
 
 def redis_url(text: str) -> SecretStr:
     """Where the store is; may hold a password."""
+    text = given(text)
     parts = _split(text)
     has_place = parts is not None and (parts.path if parts.scheme == "unix" else parts.hostname)
     if parts is None or parts.scheme not in {"redis", "rediss", "unix"} or not has_place:

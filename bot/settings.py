@@ -22,14 +22,14 @@ from bot.setting_values import LogLevel, Network
 
 PREFIX = "PLACET_"
 _PLAIN = (
-    "REDIS_URL", "DATA_DIR", "NAMESPACE", "CONFIG_DIR", "BASE_URL", "HOST", "PORT", "LOG_LEVEL",
+    "DATA_DIR", "NAMESPACE", "CONFIG_DIR", "BASE_URL", "HOST", "PORT", "LOG_LEVEL",
     "TRUSTED_PROXIES", "AUDIT_DIR", "DURABILITY", "WAIT_REPLICAS", "WAIT_MS", "SLACK_TEAM_ID",
     "SLACK_API_URL", "TEAMS_APP_ID", "TEAMS_TENANT_ID", "TEAMS_OPENID_URL", "TEAMS_SERVICE_HOSTS",
 )  # fmt: skip
 _SECRET = (
-    "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN", "TEAMS_APP_PASSWORD",
-    "TEAMS_STATIC_TOKEN", "SIGNING_KEY", "AUDIT_KEY", "CHECKPOINT_KEY", "PSEUDONYM_KEY",
-    "VAULT_KEY", "SESSION_KEY",
+    "REDIS_URL", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN",
+    "TEAMS_APP_PASSWORD", "TEAMS_STATIC_TOKEN", "SIGNING_KEY", "AUDIT_KEY", "CHECKPOINT_KEY",
+    "PSEUDONYM_KEY", "VAULT_KEY", "SESSION_KEY",
 )  # fmt: skip
 # Later issues' names are known too: who sets one today has made no mistake.
 KNOWN = frozenset((*_PLAIN, *_SECRET, *(name + "_FILE" for name in _SECRET)))
@@ -79,7 +79,7 @@ class Settings(Frozen):
         """The settings, or `ConfigurationInvalid` with every fault."""
         read = _Reader(environment)
         settings = cls(
-            redis_url=read.one("REDIS_URL", values.redis_url, None),
+            redis_url=read.secret("REDIS_URL", values.redis_url),
             data_dir=read.one("DATA_DIR", values.path, Path(".placet")),
             namespace=read.one("NAMESPACE", values.namespace, "default"),
             config_dir=read.one("CONFIG_DIR", values.path, Path("config")),
@@ -148,7 +148,7 @@ class _Reader:
             self._faults.append(Fault(PREFIX + name, "cannot be used", str(error)))
             return default
 
-    def secret(self, name: str) -> SecretStr | None:
+    def secret(self, name: str, parse: Callable[[str], SecretStr] = strong) -> SecretStr | None:
         """A secret from its variable or from the file that `<name>_FILE` names."""
         variable, from_file = PREFIX + name, PREFIX + name + "_FILE"
         text, path = (self._environment.get(each) for each in (variable, from_file))
@@ -157,8 +157,8 @@ class _Reader:
                 raise UnfitSecret(f"is set, and {from_file} too", "Keep one of the two.")
             if path is not None:
                 variable = from_file
-                return strong(read_secret(values.path(values.given(path))))
-            return None if text is None else strong(text)
+                return parse(read_secret(values.path(values.given(path))))
+            return None if text is None else parse(text)
         except UnfitSecret as error:
             self._faults.append(Fault(variable, error.message, error.remedy))
         except ValueError as error:

@@ -91,6 +91,7 @@ WRONG = [
     ("REDIS_URL", "localhost:6379", "redis://"),
     ("REDIS_URL", "redis://localhost:port", "redis://"),
     ("REDIS_URL", "unix://", "unix:///path"),
+    ("REDIS_URL", "", "It is empty"),
     ("REDIS_URL", "redis://redis\n.internal:6379", "redis://"),
     ("DATA_DIR", "/var/lib/placet\nCONFIG_DIR=/tmp", "on one line"),
     ("CONFIG_DIR", "/etc/plac\x1b[2Jet", "without control characters"),
@@ -159,6 +160,23 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(name: str, remedy: str)
 def test_names_of_later_issues_are_known() -> None:
     assert {"SLACK_BOT_TOKEN", "SLACK_BOT_TOKEN_FILE", "TEAMS_SERVICE_HOSTS", "VAULT_KEY"} <= KNOWN
     read(SLACK_BOT_TOKEN="xoxb-1", SIGNING_KEY_FILE="/nowhere", AUDIT_DIR="/var/audit")
+
+
+def test_the_stores_url_may_stand_in_a_file(tmp_path: Path) -> None:
+    url = "redis://:opensesame@redis.internal.example:6379/0"
+    path = secret_file(tmp_path / "url", url)
+    settings = read(REDIS_URL_FILE=path)
+    assert settings.redis_url is not None
+    assert settings.redis_url.get_secret_value() == url
+    [fault] = faults({"PLACET_REDIS_URL_FILE": path, "PLACET_REDIS_URL": url})
+    assert "PLACET_REDIS_URL_FILE too" in fault
+    Path(path).chmod(0o640)
+    [fault] = faults({"PLACET_REDIS_URL_FILE": path})
+    assert "chmod 600" in fault
+    for wrong in ("", "opensesame:6379"):
+        [fault] = faults({"PLACET_REDIS_URL_FILE": secret_file(tmp_path / "wrong", wrong)})
+        assert fault.startswith("PLACET_REDIS_URL_FILE: cannot be used")
+        assert "opensesame" not in fault
 
 
 def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
