@@ -31,8 +31,10 @@ _SECRET = (
     "TEAMS_APP_PASSWORD", "TEAMS_STATIC_TOKEN", "SIGNING_KEY", "AUDIT_KEY", "CHECKPOINT_KEY",
     "PSEUDONYM_KEY", "VAULT_KEY", "SESSION_KEY",
 )  # fmt: skip
-# Later issues' names are known too: who sets one today has made no mistake.
-KNOWN = frozenset((*_PLAIN, *_SECRET, *(name + "_FILE" for name in _SECRET)))
+# What services call us with: who sets these where Placet runs has made no mistake.
+_OF_CALLERS = ("URL", "API_KEY")
+# Later issues' names are known too, for the same reason.
+KNOWN = frozenset((*_PLAIN, *_SECRET, *(name + "_FILE" for name in _SECRET), *_OF_CALLERS))
 T = TypeVar("T")
 
 

@@ -162,6 +162,12 @@ def test_names_of_later_issues_are_known() -> None:
     read(SLACK_BOT_TOKEN="xoxb-1", SIGNING_KEY_FILE="/nowhere", AUDIT_DIR="/var/audit")
 
 
+def test_what_callers_need_is_no_fault_where_placet_runs() -> None:
+    assert read(URL="https://placet.example.com", API_KEY="plc_crm-1_x") == Settings()
+    [fault] = faults({"PLACET_APIKEY": "x"})
+    assert "AUDIT_KEY" not in fault
+
+
 def test_the_stores_url_may_stand_in_a_file(tmp_path: Path) -> None:
     url = "redis://:opensesame@redis.internal.example:6379/0"
     path = secret_file(tmp_path / "url", url)
