@@ -82,6 +82,24 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+_port = whole(0, 65535)
+
+
+def port(text: str) -> int:
+    """The port to listen on; 0 takes a free one."""
+    if is_service_link(text):
+        raise ValueError(
+            "Kubernetes set it for a Service of that name: set enableServiceLinks: false in the "
+            "pod, name the Service otherwise, or set PLACET_PORT in the container."
+        )
+    return _port(text)
+
+
+def is_service_link(text: str) -> bool:
+    """Whether it is what Kubernetes tells pods of a Service, such as tcp://10.0.0.1:8080."""
+    return text.startswith(("tcp://", "udp://", "sctp://"))
+
+
 def log_level(text: str) -> LogLevel:
     """The least urgent kind of line that is logged."""
     if text.lower() not in get_args(LogLevel):

@@ -5,7 +5,8 @@ Every fault is told at once, naming variable and remedy, and never a value that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -35,6 +36,10 @@ _SECRET = (
 _OF_CALLERS = ("URL", "API_KEY")
 # Later issues' names are known too, for the same reason.
 KNOWN = frozenset((*_PLAIN, *_SECRET, *(name + "_FILE" for name in _SECRET), *_OF_CALLERS))
+# Kubernetes sets these in every pod beside a Service named `placet`, whatever the pod is for.
+_SERVICE_LINK = re.compile(
+    r"SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?"
+)
 T = TypeVar("T")
 
 
@@ -87,7 +92,7 @@ class Settings(Frozen):
             config_dir=read.one("CONFIG_DIR", values.path, Path("config")),
             base_url=read.one("BASE_URL", values.base_url, None),
             host=read.one("HOST", values.host, "127.0.0.1"),
-            port=read.one("PORT", values.whole(0, 65535), 8080),
+            port=read.one("PORT", values.port, 8080),
             is_port_given=PREFIX + "PORT" in environment,
             log_level=read.one("LOG_LEVEL", values.log_level, "info"),
             trusted_proxies=read.one("TRUSTED_PROXIES", values.networks, ()),
@@ -136,8 +141,7 @@ class _Reader:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        ours = (name.removeprefix(PREFIX) for name in environment if name.startswith(PREFIX))
-        self._faults = [_unknown(name) for name in sorted(ours) if name not in KNOWN]
+        self._faults = [_unknown(name) for name in sorted(_strange(environment))]
 
     def one(self, name: str, parse: Callable[[str], T], default: T) -> T:
         """The parsed value; `parse` raises `ValueError` with the remedy."""
@@ -170,6 +174,17 @@ class _Reader:
     def raise_faults(self) -> None:
         if self._faults:
             raise ConfigurationInvalid(self._faults)
+
+
+def _strange(environment: Mapping[str, str]) -> Iterator[str]:
+    """Names with our prefix, without it, that are neither ours nor set by Kubernetes."""
+    ours = {n.removeprefix(PREFIX): v for n, v in environment.items() if n.startswith(PREFIX)}
+    # A Service named `placet-redis` brings PLACET_REDIS_PORT=tcp://... and the others like it.
+    others = [n for n, v in ours.items() if n.endswith("_PORT") and values.is_service_link(v)]
+    stems = ("", *(name.removesuffix("PORT") for name in others))
+    for name in ours.keys() - KNOWN - set(others):
+        if not any(_SERVICE_LINK.fullmatch(name.removeprefix(stem)) for stem in stems):
+            yield name
 
 
 def _unknown(name: str) -> Fault:

@@ -106,6 +106,7 @@ WRONG = [
     ("PORT", "65536", "0 to 65535"),
     ("PORT", "-1", "0 to 65535"),
     ("PORT", "http", "0 to 65535"),
+    ("PORT", "tcp://10.0.0.1:8080", "enableServiceLinks: false"),
     ("PORT", "", "It is empty"),
     ("LOG_LEVEL", "loud", "debug, info, warning or error"),
     ("TRUSTED_PROXIES", "10.0.0.1/8", "10.0.0.0/8"),
@@ -166,6 +167,43 @@ def test_what_callers_need_is_no_fault_where_placet_runs() -> None:
     assert read(URL="https://placet.example.com", API_KEY="plc_crm-1_x") == Settings()
     [fault] = faults({"PLACET_APIKEY": "x"})
     assert "AUDIT_KEY" not in fault
+
+
+# As `kubectl exec ... env` shows them, beside the Services `placet` and `placet-redis`.
+SERVICE_LINKS = {
+    "PLACET_SERVICE_HOST": "10.96.0.12",
+    "PLACET_SERVICE_PORT": "8080",
+    "PLACET_SERVICE_PORT_HTTP_METRICS": "8080",
+    "PLACET_PORT_8080_TCP": "tcp://10.96.0.12:8080",
+    "PLACET_PORT_8080_TCP_ADDR": "10.96.0.12",
+    "PLACET_PORT_8080_TCP_PORT": "8080",
+    "PLACET_PORT_8080_TCP_PROTO": "tcp",
+    "PLACET_REDIS_SERVICE_HOST": "10.96.0.13",
+    "PLACET_REDIS_SERVICE_PORT": "6379",
+    "PLACET_REDIS_PORT": "tcp://10.96.0.13:6379",
+    "PLACET_REDIS_PORT_6379_TCP": "tcp://10.96.0.13:6379",
+    "PLACET_REDIS_PORT_6379_TCP_PROTO": "tcp",
+}
+
+
+def test_what_kubernetes_sets_beside_a_service_called_placet_is_no_fault() -> None:
+    settings = Settings.from_environment({**SERVICE_LINKS, "PLACET_PORT": "8443"})
+    assert settings == Settings(port=8443, is_port_given=True)
+
+
+def test_a_port_that_kubernetes_set_is_told_with_what_to_do_about_kubernetes() -> None:
+    [fault] = faults({**SERVICE_LINKS, "PLACET_PORT": "tcp://10.96.0.12:8080"})
+    assert fault.startswith("PLACET_PORT: ")
+    for remedy in ("enableServiceLinks: false", "name the Service otherwise", "set PLACET_PORT"):
+        assert remedy in fault
+
+
+@pytest.mark.parametrize(
+    "name", ["SERVICE_HOSTS", "SERVICE", "PORT_8080", "TEAMS_SERVICE_HOST", "REDIS_PORT"]
+)
+def test_what_only_looks_like_kubernetes_is_a_fault(name: str) -> None:
+    [fault] = faults({PREFIX + name: "6379"})
+    assert "is no setting of Placet" in fault
 
 
 def test_the_stores_url_may_stand_in_a_file(tmp_path: Path) -> None:
