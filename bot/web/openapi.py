@@ -1,17 +1,40 @@
 """The OpenAPI 3.1 document, written by hand where the framework does not see our raw bodies.
 
-The body's schema is the model's own, so that the two cannot differ.
+The body's schema is the model's own, so that the two cannot differ. Each call names the problems
+that it may answer; a test provokes every one of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from pydantic import JsonValue
 
 from approvals.answer import Json
 from approvals.ask import Ask
-from approvals.errors import PlacetError
+from approvals.errors import (
+    ActionNotAllowed,
+    AlreadyFinal,
+    BodyTooLarge,
+    CallbackNotAllowed,
+    IdempotencyConflict,
+    InvalidRequest,
+    MalformedJson,
+    NoApproverReachable,
+    NotConfirmed,
+    NotFound,
+    NotJson,
+    PlacetError,
+    StoreFull,
+    StoreUnavailable,
+    Unauthorized,
+    UnknownAction,
+    UnknownRequester,
+)
+from approvals.model import Status
+from approvals.store.health import Durability
 from bot.web import problems
 from bot.web.problems import KINDS, slug
 
@@ -20,13 +43,31 @@ _TEXT: Json = {"type": "string"}
 _TEXT_OR_NULL: Json = {"type": ["string", "null"]}
 _TIME: Json = {"type": "string", "format": "date-time"}
 _TIME_OR_NULL: Json = {"type": ["string", "null"], "format": "date-time"}
+_SENTENCES: Json = {"type": "array", "items": _TEXT}
 _COUNT: Json = {"type": "integer", "minimum": 0}
-_STATUS: Json = {
-    "type": "string",
-    "enum": ["pending", "approved", "denied", "expired", "cancelled"],
-    "description": "pending, then exactly one of the others",
+_STATUSES: list[JsonValue] = list(get_args(Status))
+_STATUS: Json = {"type": "string", "enum": _STATUSES}
+
+Problem = tuple[int, str]  # status and code
+# What comes before a call's own rules, or in spite of them.
+ANYWHERE: tuple[Problem, ...] = (
+    (400, "malformed_request"),
+    (413, "body_too_large"),
+    (431, "request_header_fields_too_large"),
+    (500, "internal_error"),
+    (503, "too_many_connections"),
+)
+_HEADERS: dict[int, Json] = {
+    401: {"WWW-Authenticate": {"schema": {"const": "Bearer"}}},
+    503: {
+        "Retry-After": {
+            "description": "Seconds, where trying again may help",
+            "schema": {"type": "integer", "minimum": 1},
+        }
+    },
 }
-_COMMON = (400, 401, 503)
+# A full store takes no new requests, and all else.
+_KEYED = (Unauthorized, StoreUnavailable, NotConfirmed)
 
 
 def document(version: str) -> Json:
@@ -47,7 +88,7 @@ def document(version: str) -> Json:
                 "get": _show(),
                 "delete": _cancel(),
             },
-            "/healthz": {"get": _open_to_all("healthz", "Whether the process is alive")},
+            "/healthz": {"get": _healthz()},
             "/readyz": {"get": _readyz()},
             "/metrics": {"get": _metrics()},
         },
@@ -66,7 +107,8 @@ def document(version: str) -> Json:
 
 def _open() -> Json:
     key = _parameter("Idempotency-Key", "header", {**_TEXT, "minLength": 1, "maxLength": 255})
-    key["description"] = "The same key and body answer the same request again"
+    key["description"] = "Printable ASCII. The same key and body answer the same request again"
+    place: Json = {"Location": {"description": "The request's path", "schema": _TEXT}}
     return {
         "operationId": "openRequest",
         "summary": "Ask for an approval",
@@ -75,10 +117,15 @@ def _open() -> Json:
         "responses": {
             "201": {
                 **_request_answer("The request, pending or decided by a rule at once"),
-                "headers": {"Location": {"schema": _TEXT}},
+                "headers": place,
             },
-            "200": _request_answer("The same request again"),
-            **_problems(*_COMMON, 403, 408, 409, 413, 415, 422),
+            "200": {**_request_answer("The same request again"), "headers": place},
+            **_problems(
+                *_told(*_KEYED, StoreFull, MalformedJson, NotJson, BodyTooLarge, InvalidRequest),
+                *_told(UnknownAction, ActionNotAllowed, UnknownRequester, CallbackNotAllowed),
+                *_told(NoApproverReachable, IdempotencyConflict),
+                (408, "request_timeout"),
+            ),
         },
     }
 
@@ -104,7 +151,7 @@ def _list() -> Json:
         ],
         "responses": {
             "200": {"description": "One page", "content": _content(page)},
-            **_problems(401, 422, 503),
+            **_problems(*_told(*_KEYED, InvalidRequest)),
         },
     }
 
@@ -118,7 +165,7 @@ def _show() -> Json:
         "parameters": [wait],
         "responses": {
             "200": _request_answer("The request"),
-            **_problems(401, 404, 422, 503),
+            **_problems(*_told(*_KEYED, NotFound, InvalidRequest)),
         },
     }
 
@@ -129,30 +176,32 @@ def _cancel() -> Json:
         "summary": "Take a pending request back",
         "responses": {
             "200": _request_answer("The request, now cancelled"),
-            **_problems(401, 404, 409, 503),
+            **_problems(*_told(*_KEYED, NotFound, AlreadyFinal)),
         },
     }
 
 
+def _healthz() -> Json:
+    alive = _object({"status": {"const": "alive"}})
+    return _open_to_all(
+        "healthz",
+        "Whether the process is alive, whatever the store does",
+        {"200": {"description": "Alive", "content": _content(alive)}, **_problems()},
+    )
+
+
 def _readyz() -> Json:
-    told = _open_to_all("readyz", "Whether decisions can be taken")
-    told["responses"] = {
-        "200": {"description": "Ready"},
-        "503": _problem(["not_ready"]),
-    }
-    return told
+    ready: Json = {"description": "Ready", "content": _content({"$ref": _REF + "Ready"})}
+    responses = _problems((503, "not_ready"), shape="NotReady")
+    return _open_to_all("readyz", "Whether decisions can be taken", {"200": ready, **responses})
 
 
 def _metrics() -> Json:
-    told = _open_to_all("metrics", "Figures for Prometheus")
-    told["responses"] = {
-        "200": {"description": "Figures", "content": {"text/plain": {"schema": _TEXT}}}
-    }
-    return told
+    figures: Json = {"description": "Figures", "content": {"text/plain": {"schema": _TEXT}}}
+    return _open_to_all("metrics", "Figures for Prometheus", {"200": figures, **_problems()})
 
 
-def _open_to_all(name: str, summary: str) -> Json:
-    responses: Json = {"200": {"description": "Yes"}}
+def _open_to_all(name: str, summary: str, responses: Json) -> Json:
     return {"operationId": name, "summary": summary, "security": [], "responses": responses}
 
 
@@ -172,21 +221,35 @@ def _content(schema: Json) -> Json:
     return {"application/json": {"schema": schema}}
 
 
-def _problems(*statuses: int) -> Json:
-    return {str(status): _problem(_codes(status)) for status in statuses}
+def _told(*kinds: type[PlacetError]) -> Iterable[Problem]:
+    return ((KINDS[kind].status, kind.code) for kind in kinds)
 
 
-def _codes(status: int) -> list[str]:
-    kinds: list[type[PlacetError]] = [each for each in KINDS if KINDS[each].status == status]
-    return [each.code for each in kinds] or ["request_timeout"]
+def _problems(*own: Problem, shape: str = "Problem") -> Json:
+    """The answers of a call that has these problems of its `own`, of this `shape`."""
+    codes: defaultdict[int, list[str]] = defaultdict(list)
+    for status, code in own:
+        codes[status].append(code)
+    for status, code in ANYWHERE:
+        # Where a status is listed, `default` does not speak of it.
+        if status in codes and code not in codes[status]:
+            codes[status].append(code)
+    told = {str(status): _problem(status, codes[status], shape) for status in sorted(codes)}
+    others = _problem(503, [code for _, code in ANYWHERE], "Problem")
+    return {**told, "default": {**others, "description": f"Of any call: {others['description']}"}}
 
 
-def _problem(codes: Sequence[str]) -> Json:
-    schema: Json = {"$ref": _REF + "Problem"}
-    return {
-        "description": "One of " + ", ".join(slug(code) for code in codes),
+def _problem(status: int, codes: Sequence[str], shape: str) -> Json:
+    slugs = [slug(code) for code in codes]
+    types: list[JsonValue] = [problems.TYPE_PREFIX + each for each in slugs]
+    schema: Json = {
+        "allOf": [{"$ref": _REF + shape}, {"properties": {"type": {"enum": types}}}],
+    }
+    told: Json = {
+        "description": ", ".join(slugs),
         "content": {problems.MEDIA_TYPE: {"schema": schema}},
     }
+    return {**told, "headers": _HEADERS[status]} if status in _HEADERS else told
 
 
 def _schemas() -> Json:
@@ -200,6 +263,8 @@ def _schemas() -> Json:
         "Decision": _decision_schema(),
         "Grant": _grant_schema(),
         "Problem": _problem_schema(),
+        "Ready": _ready_schema(),
+        "NotReady": _not_ready_schema(),
     }
 
 
@@ -214,7 +279,7 @@ def _request_schema() -> Json:
     return _object(
         {
             "id": _TEXT,
-            "status": _STATUS,
+            "status": {**_STATUS, "description": "pending, then exactly one of the others"},
             "delivery": {"type": "string", "enum": ["queued", "presented", "undeliverable"]},
             "revision": {"type": "integer", "minimum": 1},
             "service": _TEXT,
@@ -239,9 +304,10 @@ def _request_schema() -> Json:
 def _decision_schema() -> Json:
     via: Json = {"type": "string", "enum": ["slack", "teams", "console", "cli"]}
     by: Json = {"type": "array", "items": _object({"person": _TEXT, "via": via})}
+    final: list[JsonValue] = [status for status in _STATUSES if status != "pending"]
     return _object(
         {
-            "outcome": _STATUS,
+            "outcome": {"type": "string", "enum": final},
             "at": _TIME,
             "by": by,
             "reason": _TEXT_OR_NULL,
@@ -258,11 +324,35 @@ def _grant_schema() -> Json:
 
 
 def _problem_schema() -> Json:
-    errors: Json = {"type": "array", "items": _object({"pointer": _TEXT, "message": _TEXT})}
     members: Json = {
         "type": _TEXT,
         "title": _TEXT,
         "status": {"type": "integer"},
         "detail": _TEXT,
     }
-    return {**_object(members, closed=False), "properties": {**members, "errors": errors}}
+    errors: Json = {
+        "type": "array",
+        "items": _object({"pointer": _TEXT, "message": _TEXT}),
+        "description": "Where it is fields that are wrong: each, by its JSON pointer",
+    }
+    decision: Json = {"$ref": _REF + "Decision", "description": "Of already-final: who was first"}
+    others: Json = {"errors": errors, "decision": decision}
+    return {**_object(members, closed=False), "properties": {**members, **others}}
+
+
+def _state_of_readiness() -> Json:
+    choice: list[JsonValue] = list(get_args(Durability))
+    return {
+        "policy": _object({"version": _TEXT}),
+        "durability": {"type": "string", "enum": choice},
+    }
+
+
+def _ready_schema() -> Json:
+    members: Json = {"status": {"const": "ready"}, **_state_of_readiness()}
+    return {**_object(members, closed=False), "properties": {**members, "warnings": _SENTENCES}}
+
+
+def _not_ready_schema() -> Json:
+    members = {**_state_of_readiness(), "faults": _SENTENCES, "warnings": _SENTENCES}
+    return {"allOf": [{"$ref": _REF + "Problem"}, {"properties": members}]}
