@@ -117,6 +117,15 @@ GrantTtl = Annotated[
     PlainSerializer(_whole_seconds),
     _schema_of_seconds(MAX_GRANT_TTL),
 ]
+# The document of the API shows these in place of what is for readers of the code.
+_FOR_CALLERS = (
+    "A text holds at most 200 characters where nothing else is said, and none that a reader cannot "
+    "see. An action may require more members."
+)
+_HOW_LONG = "20 to 500 characters, after NFKC and trimming: why the data is needed"
+_FEW = Field(json_schema_extra={"maxProperties": MAX_PARAMS})
+_NOT_YET = "Only false: a later version carries it out"
+_SMALLEST = "Seconds. The smallest of this, the rule's, the action's and the default holds"
 
 
 class AskedRequester(Frozen):
@@ -129,21 +138,26 @@ class AskedRequester(Frozen):
 class Ask(Frozen):
     """A request as sent. Build it with `parse`, which tells every fault at once."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", title="Request as sent")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        title="Request as sent",
+        json_schema_extra={"description": _FOR_CALLERS},
+    )
 
     action: OneLine
     requester: AskedRequester
-    justification: Justification
+    justification: Annotated[Justification, Field(description=_HOW_LONG)]
     ticket: OneLine | None = None
     purpose: OneLine | None = None
     subject: OneLine | None = None
     record_count: Annotated[StrictInt, Field(ge=0, le=2**53 - 1)] | None = None
     data_classes: Annotated[tuple[OneLine, ...], Field(max_length=20)] = ()
-    params: Annotated[dict[str, JsonValue], AfterValidator(_few_params)] = {}
+    params: Annotated[dict[str, JsonValue], AfterValidator(_few_params), _FEW] = {}
     context: dict[str, JsonValue] = {}
-    expires_in: ExpiresIn | None = None
-    grant_ttl: GrantTtl | None = None
-    reuse_pending: StrictBool = False
+    expires_in: Annotated[ExpiresIn | None, Field(description=_SMALLEST)] = None
+    grant_ttl: Annotated[GrantTtl | None, Field(description=_SMALLEST)] = None
+    reuse_pending: Annotated[StrictBool, Field(description=_NOT_YET)] = False
     callback_url: Annotated[StrictStr, Field(min_length=1, max_length=2048)] | None = None
 
     @classmethod

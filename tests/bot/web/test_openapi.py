@@ -317,3 +317,12 @@ async def test_where_a_request_is_is_told_each_time(web: Web) -> None:
         response = DOCUMENT["paths"]["/v1/requests"]["post"]["responses"][str(status)]
         assert set(response["headers"]) == {"Location"}
         assert answered.headers["location"].endswith(answered.json()["id"])
+
+
+def test_the_body_is_described_for_callers() -> None:
+    sent = DOCUMENT["components"]["schemas"]["Ask"]
+    members = sent["properties"]
+    assert "parse" not in sent["description"]
+    assert members["params"]["maxProperties"] == 20
+    assert "20 to 500" in members["justification"]["description"]
+    assert "Only false" in members["reuse_pending"]["description"]
