@@ -6,16 +6,20 @@ import asyncio
 import json
 import re
 import shutil
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from approvals.model import KeyId
+from approvals.policy.loader import load_configuration
 from approvals.signing import callback_secret, callback_signature
 from tests.configurations import CALLBACK_SECRET
 from tests.e2e.processes import demo
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 
 
 def block(language: str, holding: str) -> str:
@@ -59,3 +63,30 @@ async def test_the_curl_opens_a_request(tmp_path: Path) -> None:
         answered, _ = await process.communicate()
 
     assert json.loads(answered)["status"] == "pending"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+async def test_the_start_with_a_copy_of_the_example_passes_the_check(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    *start, serves = block("sh", "cp -r examples/config").splitlines()
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh",
+        "-ec",
+        "\n".join(start),
+        cwd=tmp_path,
+        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    told, _ = await process.communicate()
+
+    assert process.returncode == 0
+    assert serves == "placet serve"
+    assert told.startswith(b"plc_crm-1_")
+    assert b"configuration in config: fine" in told
+    assert load_configuration(tmp_path / "config").services.key(KeyId("crm-1"))
+
+
+def test_every_file_it_links_to_is_there() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert "examples/config" in links
+    assert [link for link in links if not (ROOT / link).exists()] == []
