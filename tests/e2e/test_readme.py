@@ -15,6 +15,7 @@ import pytest
 from approvals.model import KeyId
 from approvals.policy.loader import load_configuration
 from approvals.signing import callback_secret, callback_signature
+from bot.settings import KNOWN
 from tests.configurations import CALLBACK_SECRET
 from tests.e2e.processes import demo
 
@@ -90,3 +91,9 @@ def test_every_file_it_links_to_is_there() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     assert "examples/config" in links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_setting_it_lists_is_one() -> None:
+    table = README.partition("| setting (`PLACET_…`) |")[2].partition("\n\n")[0]
+    names = re.findall(r"`([A-Z_]{4,})`", table)
+    assert {"REDIS_URL", "BASE_URL", "DURABILITY"} <= set(names) <= KNOWN
