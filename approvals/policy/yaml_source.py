@@ -41,6 +41,7 @@ _CORE = "tag:yaml.org,2002:"
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)")
 _BARE_MARK = re.compile(r"(?:[:-]\s+|[\[,{]\s*)([!*&%@`])")
 _QUOTE = 'Put the whole text in quotes: "..."'
+_BEGIN = "beginning with a copy of Placet's examples/config"
 _RESOLVER = Resolver()
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -51,7 +52,7 @@ def read_source(path: Path) -> Source:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        remedy = "Write it, or set PLACET_CONFIG_DIR to the directory that holds it"
+        remedy = f"Write it, {_BEGIN}, or set PLACET_CONFIG_DIR to the directory that holds it"
         return _unusable(path.name, "the file is missing", remedy)
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -124,7 +125,7 @@ class _Builder:
         start = next(self._events)
         data = None if isinstance(start, StreamEndEvent) else self._value(next(self._events), ())
         if data is None:
-            raise self._unfit(start, "the file is empty", "Write what the contract lists for it")
+            raise self._unfit(start, "the file is empty", f"Write it, {_BEGIN}")
         next(self._events)  # the end of the document
         after = next(self._events)
         if isinstance(after, DocumentStartEvent):

@@ -83,7 +83,8 @@ def test_faulty_defaults_do_not_make_the_reviews_look_groupless(tmp_path: Path) 
 
 
 def test_missing_files_are_faults_with_the_remedy(tmp_path: Path) -> None:
-    remedy = "Write it, or set PLACET_CONFIG_DIR to the directory that holds it"
+    remedy = "Write it, beginning with a copy of Placet's examples/config, or set "
+    remedy += "PLACET_CONFIG_DIR to the directory that holds it"
     assert _told(tmp_path) == [
         f"{file}:1:1: the file is missing. {remedy}"
         for file in ("people.yaml", "policy.yaml", "services.yaml")

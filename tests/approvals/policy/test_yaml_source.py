@@ -41,11 +41,14 @@ def test_only_decimal_numbers_are_numbers(loader: type[yaml.SafeLoader]) -> None
     assert parse_source("f.yaml", text, loader).data == expected
 
 
+EMPTY = "1:1: the file is empty. Write it, beginning with a copy of Placet's examples/config"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "1:1: the file is empty. Write what the contract lists for it"),
-        ("~", "1:1: the file is empty. Write what the contract lists for it"),
+        ("", EMPTY),
+        ("~", EMPTY),
         ("a: 1\n---\nb: 2\n", "2:1: a second document begins here. Keep one; remove the `---`"),
         ("? [a]\n: b\n", "1:3: a key must be text. Write a plain name before the colon"),
         ("<<: {a: 1}\n", '1:1: the key `<<` is not text in YAML. Quote it: "<<"'),
