@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -357,8 +359,16 @@ async def test_a_user_without_the_rights_that_commits_need_is_refused(
     assert "&{placet:own}:*" in fault
 
 
-async def test_a_user_with_the_rights_to_its_own_namespace_is_fit(servers: Servers) -> None:
-    assert await told_of_user(servers, KEYS, CHANNELS, COMMANDS) == ()
+async def test_a_user_with_the_rights_that_readme_names_is_fit(servers: Servers) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    (rights,) = re.findall(r"`(~\{placet:default\}:\* [^`]+)`", readme)
+    own = rights.replace("default", "own").split()
+    assert await told_of_user(servers, *own) == ()
+    store = servers.stores[-1]
+    await store.health.require()
+    await opened(store, "req_1", timedelta(minutes=5))
+    assert (await store.deadlines.claim()).members == ()
+    assert [entry async for entry in store.log.entries()]
 
 
 async def test_a_user_of_another_namespace_is_not_fit(servers: Servers) -> None:
