@@ -11,7 +11,8 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Self, TextIO
 
 _USUAL_WIDTH = 80
@@ -19,22 +20,41 @@ _LEAST_WIDTH = 10  # columns of text, however narrow the terminal
 _MARK = "| "
 
 
+class OutputLost(Exception):
+    """A line could not be written: whoever read us has gone, or there is no room."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error.strerror or type(error).__name__)
+        self.has_reader_gone = isinstance(error, BrokenPipeError)
+
+
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """The environment and the three streams of a command."""
+    """The environment and the three streams of a command.
+
+    What cannot be written raises `OutputLost` once; later lines of that stream go nowhere. Where
+    nobody need hear us it is said on standard error instead, and we go on.
+    """
 
     environment: Mapping[str, str]
     input: TextIO
     output: TextIO
     errors: TextIO
+    must_be_heard: bool = True
 
     @classmethod
     def of_process(cls) -> Self:
-        """The process's own. A character its encoding lacks is written as an escape."""
+        """The process's own. A character its encoding lacks is written, or read, as another."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="replace")
         return cls(os.environ, sys.stdin, sys.stdout, sys.stderr)
+
+    def of_server(self) -> Self:
+        """The same for a process that serves others: it goes on when nobody reads it."""
+        return replace(self, must_be_heard=False)
 
     @property
     def is_interactive(self) -> bool:
@@ -48,21 +68,33 @@ class Terminal:
         return min(widths, default=_USUAL_WIDTH)
 
     def say(self, *lines: str) -> None:
-        """Lines for people, on standard output."""
-        _write(self.output, lines)
+        """Lines for people, on standard output. Without any, what waits is written out."""
+        self._write(self.output, _text(lines))
 
     def complain(self, *lines: str) -> None:
         """Lines for people, on standard error."""
-        _write(self.errors, lines)
+        self._write(self.errors, _text(lines))
 
     def tell(self, data: object) -> None:
         """One JSON document for machines, in ASCII, on standard output."""
-        print(json.dumps(data), file=self.output, flush=True)
+        self._write(self.output, json.dumps(data) + "\n")
 
     def confirms(self, question: str) -> bool:
         """Asks on standard error; anything but y or yes means no."""
-        print(f"{neutral(question)} [y/N] ", end="", file=self.errors, flush=True)
+        self._write(self.errors, f"{neutral(question)} [y/N] ")
         return self.input.readline().strip().lower() in {"y", "yes"}
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError as error:
+            _silence(stream)
+            lost = OutputLost(error)
+            if self.must_be_heard:
+                raise lost from None
+            if stream is self.output:
+                self.complain(f"The output could not be written ({lost}). Placet goes on.")
 
 
 def neutral(text: str) -> str:
@@ -136,6 +168,13 @@ def _columns_of(stream: TextIO) -> int:
         return 0
 
 
-def _write(stream: TextIO, lines: Sequence[str]) -> None:
-    stream.write("".join(neutral(line) + "\n" for line in lines))
-    stream.flush()
+def _text(lines: Sequence[str]) -> str:
+    return "".join(neutral(line) + "\n" for line in lines)
+
+
+def _silence(stream: TextIO) -> None:
+    """Sends a stream nowhere. Python flushes it once more at exit, which must not fail too."""
+    with suppress(OSError, ValueError):  # no file of the system
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

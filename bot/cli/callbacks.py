@@ -21,11 +21,13 @@ from bot.cli.command import (
     Deployment,
     WrongUsage,
     add_actor,
+    changing_command,
     checked_reason,
     command,
     deployment,
     event_id,
     origin,
+    telling,
 )
 from bot.terminal import Terminal, table
 
@@ -39,7 +41,8 @@ def add_to(add: Add) -> None:
     within = parser.add_subparsers(metavar="COMMAND", required=True).add_parser
     listing = command(within, "list", _list, "list callbacks on their way, and dead letters")
     listing.add_argument("--dead", action="store_true", help="dead letters only")
-    replay = command(within, "replay", _replay, "send the same bytes again (admin)")
+    about = "send the same bytes again (admin)"
+    replay = changing_command(within, "replay", _replay, about)
     replay.add_argument("id", nargs="?", metavar="ID", help="one callback's id, evt_...")
     about = "every dead letter given up since: 2h ago, or a time such as 2026-11-23T14:00:00Z"
     replay.add_argument("--since", type=_since, metavar="WHEN", help=about)
@@ -78,11 +81,12 @@ def _replay(arguments: Namespace, terminal: Terminal) -> int:
             person = PersonId(arguments.person)
             _check_admin(at, person)
             done = [await _again(at, callback, person, why) for callback in await meant(at)]
-            if arguments.json:
-                terminal.tell({"replayed": done})
-            else:
-                told = [f"{event} is sent again." for event in done]
-                terminal.say(*told or ["No dead letter was given up since then."])
+            with telling(terminal, f"Sent again: {', '.join(done) or 'nothing'}."):
+                if arguments.json:
+                    terminal.tell({"replayed": done})
+                else:
+                    told = [f"{event} is sent again." for event in done]
+                    terminal.say(*told or ["No dead letter was given up since then."])
 
     asyncio.run(replayed())
     return FINE

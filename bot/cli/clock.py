@@ -7,7 +7,16 @@ from argparse import Namespace
 from datetime import timedelta
 
 from approvals.model import PersonId
-from bot.cli.command import FINE, Add, add_actor, checked_reason, command, deployment, origin
+from bot.cli.command import (
+    FINE,
+    Add,
+    add_actor,
+    changing_command,
+    checked_reason,
+    deployment,
+    origin,
+    telling,
+)
 from bot.terminal import Terminal
 
 
@@ -17,7 +26,7 @@ def add_to(add: Add) -> None:
     parser = add("clock", help=about, description=about)
     within = parser.add_subparsers(metavar="COMMAND", required=True).add_parser
     about = "let the store's time follow its clock again, once that was put right (admin)"
-    add_actor(command(within, "reset", _reset, about))
+    add_actor(changing_command(within, "reset", _reset, about))
 
 
 def _reset(arguments: Namespace, terminal: Terminal) -> int:
@@ -27,10 +36,12 @@ def _reset(arguments: Namespace, terminal: Terminal) -> int:
         async with deployment(terminal) as at:
             behind = await at.service.reset_clock(person, origin(), reason=why)
             milliseconds = behind // timedelta(milliseconds=1)
-            if arguments.json:
-                terminal.tell({"behind_ms": milliseconds})
-            else:
-                terminal.say(f"The store's time follows its clock again, {milliseconds} ms back.")
+            told = f"The store's time follows its clock again, {milliseconds} ms back."
+            with telling(terminal, told):
+                if arguments.json:
+                    terminal.tell({"behind_ms": milliseconds})
+                else:
+                    terminal.say(told)
 
     asyncio.run(reset())
     return FINE

@@ -7,8 +7,8 @@ import pwd
 import re
 import socket
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 from approvals.ask import reason_text
@@ -20,7 +20,7 @@ from approvals.store.store import Store
 from bot.cli.wording import Naming
 from bot.deployment import open_store, reached
 from bot.settings import Settings
-from bot.terminal import Terminal
+from bot.terminal import OutputLost, Terminal
 
 FINE, FAILED, WRONG_USAGE, UNREACHABLE = 0, 1, 2, 3
 
@@ -48,11 +48,34 @@ class Deployment:
 
 
 def command(add: Add, name: str, run: Run, about: str) -> ArgumentParser:
-    """A new command that `run` carries out."""
-    parser = add(name, help=about, description=about[0].upper() + about[1:] + ".")
+    """A new command that `run` carries out, and that only reads."""
+    parser = process(add, name, run, about)
     parser.add_argument("--json", action="store_true", help="one JSON document for machines")
+    return parser
+
+
+def changing_command(add: Add, name: str, run: Run, about: str) -> ArgumentParser:
+    """A new command that changes something: until `telling`, lost output means nothing is done."""
+    parser = command(add, name, run, about)
+    parser.set_defaults(is_changing=True)
+    return parser
+
+
+def process(add: Add, name: str, run: Run, about: str) -> ArgumentParser:
+    """A new command that stays, and has no one answer for machines."""
+    parser = add(name, help=about, description=about[0].upper() + about[1:] + ".")
     parser.set_defaults(run=run)
     return parser
+
+
+@contextmanager
+def telling(terminal: Terminal, done: str) -> Iterator[None]:
+    """Around the output about what is done: lost output does not undo it, and makes no failure."""
+    try:
+        yield
+    except OutputLost as lost:
+        with suppress(OutputLost):
+            terminal.complain(f"{done} The output could not be written ({lost}).")
 
 
 def add_actor(parser: ArgumentParser, *, required: bool = True) -> None:

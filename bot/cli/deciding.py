@@ -22,11 +22,13 @@ from bot.cli.command import (
     Deployment,
     WrongUsage,
     add_actor,
+    changing_command,
     checked_reason,
     command,
     deployment,
     origin,
     request_id,
+    telling,
 )
 from bot.terminal import Terminal, shortened, table, wrapped
 
@@ -42,11 +44,12 @@ def add_to(add: Add) -> None:
     about = "show its full details as this person, which is recorded"
     show.add_argument("--as", dest="person", metavar="PERSON", help=about)
     for name, run in (("approve", _approve), ("deny", _deny)):
-        vote = command(add, name, run, f"show a request in full and {name} it")
+        vote = changing_command(add, name, run, f"show a request in full and {name} it")
         vote.add_argument("id", metavar="ID")
         add_actor(vote)
         vote.add_argument("--yes", action="store_true", help="do not ask; the view is recorded")
-    cancel = command(add, "cancel", _cancel, "take a pending request back (requester or admin)")
+    about = "take a pending request back (requester or admin)"
+    cancel = changing_command(add, "cancel", _cancel, about)
     cancel.add_argument("id", metavar="ID")
     add_actor(cancel)
 
@@ -157,10 +160,11 @@ async def _voted(arguments: Namespace, terminal: Terminal, vote: Vote, view: Ful
         except AlreadyFinal as refusal:
             final = await at.service.card_facts(request)
             raise _told_by_whom(refusal, final, at) from None
-        if arguments.json:
-            terminal.tell({**callback_data(after), "view": _view_data(view)})
-        else:
-            terminal.say(*_outcome(after, at, terminal.width))
+        with telling(terminal, f"Your vote counts: {vote}."):
+            if arguments.json:
+                terminal.tell({**callback_data(after), "view": _view_data(view)})
+            else:
+                terminal.say(*_outcome(after, at, terminal.width))
 
 
 def _cancel(arguments: Namespace, terminal: Terminal) -> int:
@@ -176,10 +180,11 @@ def _cancel(arguments: Namespace, terminal: Terminal) -> int:
             except AlreadyFinal as refusal:
                 final = await at.service.card_facts(request)
                 raise _told_by_whom(refusal, final, at) from None
-            if arguments.json:
-                terminal.tell(callback_data(after))
-            else:
-                terminal.say(*_outcome(after, at, terminal.width))
+            with telling(terminal, "The request is cancelled."):
+                if arguments.json:
+                    terminal.tell(callback_data(after))
+                else:
+                    terminal.say(*_outcome(after, at, terminal.width))
 
     asyncio.run(cancelled())
     return FINE

@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from approvals.errors import NotAllowed, Refusal
+from approvals.errors import NotAllowed, PlacetError, Refusal
 from approvals.events import Event, KeyMade, RightRefused
 from approvals.model import KeyId, PersonId
 from approvals.policy.loader import SERVICES, Configuration, load_configuration
@@ -16,11 +16,20 @@ from approvals.policy.services import Service
 from approvals.policy.yaml_source import parse_source
 from bot.api_keys import key_hash, new_api_key
 from bot.cli.checking import configuration_meant
-from bot.cli.command import FINE, Add, WrongUsage, add_actor, checked_reason, command, origin
+from bot.cli.command import (
+    FINE,
+    Add,
+    WrongUsage,
+    add_actor,
+    changing_command,
+    checked_reason,
+    origin,
+    telling,
+)
 from bot.cli.insertion import Entry, NoPlace, with_key
 from bot.cli.recording import record
 from bot.settings import Settings
-from bot.terminal import Terminal
+from bot.terminal import OutputLost, Terminal
 
 _MOST_KEYS = 2
 
@@ -37,12 +46,18 @@ class TooManyKeys(Refusal):
     code = "too_many_keys"
 
 
+class KeyLost(Refusal):
+    """The key was made and nobody saw it."""
+
+    code = "key_lost"
+
+
 def add_to(add: Add) -> None:
     """The commands of this module."""
     about = "API keys of services"
     parser = add("key", help=about, description=about)
     within = parser.add_subparsers(metavar="COMMAND", required=True).add_parser
-    new = command(within, "new", _new, "make an API key, show it once and keep its hash")
+    new = changing_command(within, "new", _new, "make an API key, show it once and keep its hash")
     new.add_argument("service", metavar="SERVICE", help="a service of services.yaml")
     add_actor(new, required=False)
 
@@ -60,18 +75,39 @@ def _new(arguments: Namespace, terminal: Terminal) -> int:
     person = _actor(configuration, arguments, note)
     service = _service(configuration, arguments.service)
     key_id = _next_key_id(configuration, service)
+    note(KeyMade(service=service.id, key=KeyId(key_id), person=person, origin=origin()))
+    return _make(arguments, terminal, directory / SERVICES, service, key_id)
+
+
+def _make(
+    arguments: Namespace, terminal: Terminal, file: Path, service: Service, key_id: str
+) -> int:
     key = new_api_key(key_id)
     entry = Entry(key_id, key_hash(key))
-    file = directory / SERVICES
-    note(KeyMade(service=service.id, key=KeyId(key_id), person=person, origin=origin()))
-    problem = _store(file, service, entry)
-    if arguments.json:
-        told = {"key": key, "id": key_id, "service": service.id, "stored": problem is None}
-        terminal.tell({**told, "entry": entry.data()})
-    else:
+    before = file.read_bytes()
+    problem = _store(file, before, service, entry)
+    try:
+        if arguments.json:
+            told = {"key": key, "id": key_id, "service": service.id, "stored": problem is None}
+            terminal.tell({**told, "entry": entry.data()})
+            return FINE
         terminal.say(key)
+    except OutputLost as lost:
+        raise _taken_back(file, before, problem, lost) from None
+    with telling(terminal, "The key is made."):
         _explain(terminal, file, service, entry, problem)
     return FINE
+
+
+def _taken_back(file: Path, before: bytes, problem: str | None, lost: OutputLost) -> PlacetError:
+    """The refusal after a key that nobody saw; its hash is taken out again, for it is of no use."""
+    if problem is None:
+        try:
+            _replace(file.resolve(), before)
+        except OSError as error:
+            remedy = f"Its hash is still in {file} ({error.strerror}): remove it."
+            return KeyLost(f"The key could not be shown ({lost}). {remedy}")
+    return KeyLost(f"The key could not be shown ({lost}). {file} is as it was: try again.")
 
 
 def _actor(
@@ -116,10 +152,9 @@ def _next_key_id(configuration: Configuration, service: Service) -> str:
     return f"{stem}-{max(numbers, default=0) + 1}"
 
 
-def _store(file: Path, service: Service, entry: Entry) -> str | None:
-    """Adds the entry to the file. Answers why not, where a person has to."""
+def _store(file: Path, before: bytes, service: Service, entry: Entry) -> str | None:
+    """Adds the entry to the file that holds `before`. Answers why not, where a person has to."""
     try:
-        before = file.read_bytes()
         after = with_key(before.decode("utf-8"), service.id, entry).encode()
         if not _differs_by(entry, before, after, service):
             return "its layout is unusual"

@@ -6,10 +6,10 @@ Knows no request; the exit codes are those of CONTRACT section 5.
 from __future__ import annotations
 
 import logging
-import os
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 
 from approvals.errors import OtherKey, PlacetError, Refusal, StoreFailure, StoreRefused
@@ -17,7 +17,7 @@ from bot.cli import callbacks, checking, clock, deciding, keys, serving
 from bot.cli.command import FAILED, FINE, UNREACHABLE, WRONG_USAGE, WrongUsage
 from bot.deployment import SeveralRun, Unreachable
 from bot.telemetry import configure_logging
-from bot.terminal import Terminal
+from bot.terminal import OutputLost, Terminal
 
 _log = logging.getLogger(__name__)
 _INTERRUPTED = 130  # as shells count a SIGINT
@@ -31,19 +31,34 @@ def main() -> int:
 
 def run(words: Sequence[str], terminal: Terminal) -> int:
     """Runs the command that `words` name and answers the exit code."""
-    arguments = _parser().parse_args(words)
+    arguments = Namespace(json=False, is_changing=False)
     try:
+        _parse(words, terminal, arguments)
         return int(arguments.run(arguments, terminal))
-    except PlacetError as error:
-        return _told(error, terminal, is_json=arguments.json)
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:  # whoever read us has seen enough
-        # Python flushes once more at exit, which must not fail too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), terminal.output.fileno())
-        return FINE
+    except OutputLost as lost:
+        return _unheard(lost, terminal, is_changing=arguments.is_changing)
     except Exception as error:  # noqa: BLE001 - nobody above us would tell people
         return _told(_first(error), terminal, is_json=arguments.json)
+
+
+def _parse(words: Sequence[str], terminal: Terminal, arguments: Namespace) -> None:
+    try:
+        _parser().parse_args(words, arguments)
+    except SystemExit:
+        terminal.say()  # what argparse has printed, while a failure can still be told
+        raise
+
+
+def _unheard(lost: OutputLost, terminal: Terminal, *, is_changing: bool) -> int:
+    """Whoever reads and has seen enough may go; whoever asked for a change must know."""
+    if lost.has_reader_gone and not is_changing:
+        return FINE
+    nothing = " Nothing was changed." if is_changing else ""
+    with suppress(OutputLost):
+        terminal.complain(f"The output could not be written ({lost}).{nothing}")
+    return FAILED
 
 
 def _parser() -> ArgumentParser:
@@ -61,10 +76,12 @@ def _told(error: BaseException, terminal: Terminal, *, is_json: bool) -> int:
     if not isinstance(error, PlacetError):
         _log.error("command failed", exc_info=error)
         error = PlacetError("Placet made a mistake; the log line above has more. Try again.")
-    terminal.complain(*error.detail.split("\n"))
+    with suppress(OutputLost):
+        terminal.complain(*error.detail.split("\n"))
     if is_json:
         facts = dict(error.facts) if isinstance(error, Refusal) else {}
-        terminal.tell({"error": error.code, "detail": error.detail, **facts})
+        with suppress(OutputLost):
+            terminal.tell({"error": error.code, "detail": error.detail, **facts})
     return _exit_code(error)
 
 

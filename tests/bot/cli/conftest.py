@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import uuid
@@ -38,6 +39,27 @@ class Answer(io.StringIO):
         return True
 
 
+class Lost(io.StringIO):
+    """An output that takes no line."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self._error = error
+
+    def write(self, _text: str) -> int:
+        raise self._error
+
+
+def gone() -> Lost:
+    """A pipe whose reader has gone."""
+    return Lost(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+
+
+def full() -> Lost:
+    """A file on a full disk."""
+    return Lost(OSError(errno.ENOSPC, "No space left on device"))
+
+
 @dataclass(frozen=True)
 class Result:
     """What a command left behind."""
@@ -63,9 +85,16 @@ class Shell:
 
     def now(self, *words: str, types: str | None = None, **changes: str) -> Result:
         """One command; `types` is what somebody answers, None means there is no terminal."""
-        given = io.StringIO() if types is None else Answer(types)
-        out, err = io.StringIO(), io.StringIO()
-        terminal = Terminal(self.environment | changes, given, out, err)
+        on_terminal = types is not None
+        given = Answer(types) if on_terminal else io.StringIO()
+        return self.onto(Answer() if on_terminal else io.StringIO(), *words, given=given, **changes)
+
+    def onto(
+        self, out: io.StringIO, *words: str, given: io.StringIO | None = None, **changes: str
+    ) -> Result:
+        """One command that writes to `out`."""
+        err = io.StringIO()
+        terminal = Terminal(self.environment | changes, given or io.StringIO(), out, err)
         code = run(words, terminal)
         return Result(code, out.getvalue(), err.getvalue())
 
