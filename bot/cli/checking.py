@@ -19,7 +19,6 @@ from bot.deployment import (
     reached,
     store_notes,
 )
-from bot.receivers import receivers_of
 from bot.settings import PREFIX, Settings
 from bot.terminal import Terminal
 
@@ -94,6 +93,9 @@ def _check(arguments: Namespace, terminal: Terminal) -> int:
 
 
 def _configuration_faults(meant: Meant, terminal: Terminal) -> list[object]:
+    # Imported here: it brings the whole HTTP client, which no other command waits for.
+    from bot.receivers import receivers_of  # noqa: PLC0415
+
     try:
         configuration = load_configuration(meant.directory)
     except ConfigurationInvalid as error:
