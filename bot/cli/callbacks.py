@@ -17,6 +17,7 @@ from approvals.policy.values import duration
 from approvals.store.outbox import Callback
 from bot.cli.command import (
     FINE,
+    UNKNOWN_PERSON,
     Add,
     Deployment,
     WrongUsage,
@@ -115,8 +116,9 @@ async def _loaded(at: Deployment, events: list[EventId]) -> list[Callback]:
 def _check_admin(at: Deployment, person: PersonId) -> None:
     if person in at.configuration.people.admins():
         return
-    refusal = NotAllowed("Only an admin may replay callbacks (people.yaml, roles).")
     is_known = at.configuration.people.person(person) is not None
+    only = "Only an admin may replay callbacks (people.yaml, roles)."
+    refusal = NotAllowed(only if is_known else UNKNOWN_PERSON)
     at.store.system.note_refusal(
         RightRefused(
             actor=person if is_known else "unknown",
@@ -172,7 +174,7 @@ def _receiver(callback: Callback) -> str:
 def _since(text: str) -> datetime:
     try:
         return datetime.now(UTC) - duration(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     try:
         at = datetime.fromisoformat(text)

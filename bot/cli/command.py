@@ -23,6 +23,7 @@ from bot.settings import Settings
 from bot.terminal import OutputLost, Terminal
 
 FINE, FAILED, WRONG_USAGE, UNREACHABLE = 0, 1, 2, 3
+UNKNOWN_PERSON = "No such person in people.yaml."
 
 _REQUEST_ID = r"req_[0-9A-HJKMNP-TV-Z]{26}"  # Crockford's base 32, as ULIDs use it
 _EVENT_ID = rf"evt_{_REQUEST_ID}_[0-9]{{1,9}}"
@@ -84,12 +85,12 @@ def add_actor(parser: ArgumentParser, *, required: bool = True) -> None:
         "--as",
         dest="person",
         required=required,
-        type=_text,
+        type=some_text,
         metavar="PERSON",
         help="who you are: a person's id in people.yaml",
     )
     parser.add_argument(
-        "--reason", required=required, type=_text, metavar="TEXT", help="why, in a few words"
+        "--reason", required=required, type=some_text, metavar="TEXT", help="why, in a few words"
     )
 
 
@@ -143,7 +144,8 @@ def origin() -> Origin:
     return Origin(via="cli", os_user=user, host=socket.gethostname())
 
 
-def _text(text: str) -> str:
+def some_text(text: str) -> str:
+    """An option's text, trimmed; empty it is more likely a mistake than a wish."""
     if not text.strip():
         raise ArgumentTypeError("must not be empty")
     return text.strip()

@@ -18,6 +18,7 @@ from bot.api_keys import key_hash, new_api_key
 from bot.cli.checking import configuration_meant
 from bot.cli.command import (
     FINE,
+    UNKNOWN_PERSON,
     Add,
     WrongUsage,
     add_actor,
@@ -28,6 +29,7 @@ from bot.cli.command import (
 )
 from bot.cli.insertion import Entry, NoPlace, with_key
 from bot.cli.recording import record
+from bot.demo.company import demos_key
 from bot.settings import Settings
 from bot.terminal import OutputLost, Terminal
 
@@ -44,6 +46,12 @@ class TooManyKeys(Refusal):
     """The service holds as many keys as rotation needs."""
 
     code = "too_many_keys"
+
+
+class NoKeysOfDemo(Refusal):
+    """The demo makes its one key itself."""
+
+    code = "no_keys_of_demo"
 
 
 class KeyLost(Refusal):
@@ -65,6 +73,7 @@ def add_to(add: Add) -> None:
 def _new(arguments: Namespace, terminal: Terminal) -> int:
     settings = Settings.from_environment(terminal.environment)
     directory = configuration_meant(settings, terminal).directory
+    _check_not_the_demos(directory)
     configuration = load_configuration(directory)
 
     why = None if arguments.reason is None else checked_reason(arguments.reason)
@@ -77,6 +86,15 @@ def _new(arguments: Namespace, terminal: Terminal) -> int:
     key_id = _next_key_id(configuration, service)
     note(KeyMade(service=service.id, key=KeyId(key_id), person=person, origin=origin()))
     return _make(arguments, terminal, directory / SERVICES, service, key_id)
+
+
+def _check_not_the_demos(directory: Path) -> None:
+    """The demo writes its files anew at each start, and a key of this would be gone."""
+    if key := demos_key(directory):
+        raise NoKeysOfDemo(
+            f"The demo has one key, in {key}, and writes services.yaml anew at each start. For "
+            "keys of your own use `placet serve` with a configuration of your own."
+        )
 
 
 def _make(
@@ -122,7 +140,8 @@ def _actor(
         )
     if not admins or (known and known.id in admins):
         return known.id if known else None
-    refusal = NotAllowed("Only an admin may make API keys (people.yaml, roles).")
+    only = "Only an admin may make API keys (people.yaml, roles)."
+    refusal = NotAllowed(only if known else UNKNOWN_PERSON)
     actor = known.id if known else "unknown"
     note(RightRefused(actor=actor, code=refusal.code, wanted="make key", origin=origin()))
     raise refusal

@@ -22,6 +22,8 @@ ACTIONS = ("customer.view", "users.export", "pii.send_to_processor")
 
 _FILES = Path(__file__).with_name("config")
 _PORT = "sample_port"
+_CONFIG = "config"
+_API_KEY = Path("keys", "api_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,11 @@ def found_company(data_dir: Path, receiver: str | None) -> Company:
 
     `receiver` is the URL that callbacks go to unless a request names another; None names none.
     """
-    keys, config_dir = data_dir / "keys", data_dir / "config"
+    keys, config_dir = data_dir / "keys", data_dir / _CONFIG
     secret_file = keys / "callback_secret"
     company = Company(
         config_dir,
-        api_key=_kept(keys / "api_key", lambda: new_api_key(f"{SERVICE}-1")),
+        api_key=_kept(data_dir / _API_KEY, lambda: new_api_key(f"{SERVICE}-1")),
         callback_secret=_kept(secret_file, _new_callback_secret),
     )
     names = {
@@ -55,6 +57,12 @@ def found_company(data_dir: Path, receiver: str | None) -> Company:
         text = Template(file.read_text(encoding="utf-8")).substitute(names)
         _write(config_dir / file.name, text)
     return company
+
+
+def demos_key(config_dir: Path) -> Path | None:
+    """The file of the demo's one API key, where `config_dir` is a demo's; else None."""
+    key = config_dir.resolve().parent / _API_KEY
+    return key if config_dir.resolve().name == _CONFIG and key.exists() else None
 
 
 def last_port(data_dir: Path) -> int:

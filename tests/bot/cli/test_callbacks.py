@@ -85,6 +85,13 @@ async def test_every_dead_letter_since_a_time_is_sent_again(office: Office) -> N
     assert await office.store.outbox.dead() == []
 
 
+async def test_the_longest_time_ago_is_no_mistake(office: Office) -> None:
+    event = await a_dead_letter(office)
+    longest = "0001-01-01T00:00:00+23:59"
+    result = await office.shell("callbacks", "replay", "--since", longest, *AS_BEN, "--json")
+    assert result.data == {"replayed": [event]}
+
+
 async def test_a_letter_is_found_by_when_it_was_given_up_however_old_it_is(office: Office) -> None:
     event = await a_dead_letter(office)
     made = datetime.now(UTC) - timedelta(hours=44)
@@ -111,6 +118,9 @@ async def test_nobody_but_an_admin_replays(office: Office) -> None:
     (entry,) = [e for e in await office.entries() if e["type"] == "right.refused"]
     assert (entry["data"]["actor"], entry["data"]["wanted"]) == ("anna", "replay callback")
     assert await office.store.outbox.dead() == [event]
+    stranger = ("--as", "nobody", "--reason", "I would like to")
+    unknown = await office.shell("callbacks", "replay", event, *stranger)
+    assert (unknown.code, unknown.err) == (1, "No such person in people.yaml.\n")
 
 
 @pytest.mark.parametrize("words", [(), ("evt_1", "--since", "2h")])
@@ -126,7 +136,9 @@ async def test_an_unknown_callback_is_refused(office: Office) -> None:
     assert (result.code, result.err) == (1, "There is no callback with this id.\n")
 
 
-@pytest.mark.parametrize("when", ["yesterday", "2026-11-23T14:00:00", "2w"])
+@pytest.mark.parametrize(
+    "when", ["yesterday", "2026-11-23T14:00:00", "2w", "999999999d", "9" * 30 + "d"]
+)
 async def test_a_time_that_cannot_be_read_is_wrong_usage(
     office: Office, when: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from approvals.model import KeyId
 from approvals.policy.loader import load_configuration
 from bot.api_keys import key_hash, new_api_key
+from bot.demo.company import found_company
 from tests.bot.cli.conftest import AUDIT_KEY, PSEUDONYM_KEY, Office, Shell
 from tests.bot.cli.test_finding import outside, write_running
 from tests.configurations import API_KEY, write_configuration
@@ -159,9 +160,28 @@ def test_once_there_is_an_admin_only_an_admin_makes_keys(shell: Shell, tmp_path:
     assert (silent.code, silent.out, "--reason" in silent.err) == (2, "", True)
     anna = shell.now("key", "new", "crm", "--as", "anna", *WHY)
     assert (anna.code, "Only an admin" in anna.err) == (1, True)
+    nobody = shell.now("key", "new", "crm", "--as", "nobody", *WHY)
+    assert (nobody.code, "No such person in people.yaml." in nobody.err) == (1, True)
     ben = shell.now("key", "new", "crm", "--as", "ben", *WHY, "--json")
     assert ben.code == 0
     assert ben.data["stored"] is True
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_the_demos_one_key_is_named_and_no_other_made(
+    office: Office, tmp_path: Path, is_named: bool
+) -> None:
+    home = tmp_path / "data" / "demo"
+    made = found_company(home, None)
+    services = made.config_dir / "services.yaml"
+    before = services.read_bytes()
+    write_running(home, office.shell.environment, made.config_dir, os.getpid())
+    named = {"PLACET_CONFIG_DIR": str(made.config_dir)} if is_named else {}
+    result = await outside(office)("key", "new", "crm", **named)
+    assert (result.code, result.out) == (1, "")
+    assert str(home / "keys" / "api_key") in result.err
+    assert "placet serve" in result.err
+    assert services.read_bytes() == before
 
 
 async def test_a_new_key_is_on_record_where_the_deployment_runs(office: Office) -> None:
