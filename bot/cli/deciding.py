@@ -28,6 +28,7 @@ from bot.cli.command import (
     deployment,
     origin,
     request_id,
+    some_text,
     telling,
 )
 from bot.terminal import Terminal, shortened, table, wrapped
@@ -42,7 +43,7 @@ def add_to(add: Add) -> None:
     show = command(add, "show", _show, "show one request")
     show.add_argument("id", metavar="ID")
     about = "show its full details as this person, which is recorded"
-    show.add_argument("--as", dest="person", metavar="PERSON", help=about)
+    show.add_argument("--as", dest="person", type=some_text, metavar="PERSON", help=about)
     for name, run in (("approve", _approve), ("deny", _deny)):
         vote = changing_command(add, name, run, f"show a request in full and {name} it")
         vote.add_argument("id", metavar="ID")
@@ -93,7 +94,7 @@ def _show(arguments: Namespace, terminal: Terminal) -> int:
     async def shown() -> None:
         async with deployment(terminal) as at:
             request = await at.service.card_facts(wanted)
-            if arguments.person:
+            if arguments.person is not None:
                 view = await at.service.view(request.id, PersonId(arguments.person), origin())
                 await _print_view(view, request, at, terminal, is_json=arguments.json)
             elif arguments.json:
@@ -123,12 +124,20 @@ def _decide(arguments: Namespace, terminal: Terminal, vote: Vote) -> int:
     checked_reason(arguments.reason)
     request = request_id(arguments.id)
     view = asyncio.run(_viewed(arguments, terminal, request))
-    # Asked outside the event loop: there Ctrl-C would only reach it after an answer.
-    if not arguments.yes and not terminal.confirms(f"{vote.capitalize()}?"):
+    if not arguments.yes and not _is_sure(terminal, vote):
         terminal.complain("Nothing was decided.")
         return FAILED
     asyncio.run(_voted(arguments, terminal, vote, view))
     return FINE
+
+
+def _is_sure(terminal: Terminal, vote: Vote) -> bool:
+    """Asks outside the event loop: there Ctrl-C would only reach it after an answer."""
+    try:
+        return terminal.confirms(f"{vote.capitalize()}?")
+    except KeyboardInterrupt:
+        terminal.complain("", "Nothing was decided.")
+        raise
 
 
 async def _viewed(arguments: Namespace, terminal: Terminal, wanted: RequestId) -> FullView:
@@ -137,11 +146,12 @@ async def _viewed(arguments: Namespace, terminal: Terminal, wanted: RequestId) -
         if request.is_final:
             raise _told_by_whom(lifecycle.already_final(request), request, at)
         view = await at.service.view(request.id, PersonId(arguments.person), origin())
-        if not arguments.json:
-            await _print_view(view, request, at, terminal, is_json=False)
-        elif not arguments.yes:
+        if not arguments.yes and (arguments.json or not terminal.output.isatty()):
+            # Standard output goes elsewhere, and who is asked must see what it is about.
             now = await at.store.records.now()
             terminal.complain(*wording.details(view, request, at.naming, now, terminal.width))
+        elif not arguments.json:
+            await _print_view(view, request, at, terminal, is_json=False)
         return view
 
 

@@ -8,10 +8,11 @@ import json
 import os
 import struct
 import termios
+from dataclasses import replace
 
 import pytest
 
-from bot.terminal import Terminal, neutral, shortened, table, wrapped
+from bot.terminal import OutputLost, Terminal, neutral, shortened, table, wrapped
 
 
 def _terminal(types: str = "") -> Terminal:
@@ -55,6 +56,35 @@ def test_the_question_goes_to_standard_error() -> None:
     terminal = _terminal("YES\n")
     assert terminal.confirms("Approve?")
     assert _out(terminal) == ""
+
+
+def test_bytes_of_another_encoding_are_no_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = io.TextIOWrapper(io.BytesIO(b"\xff\xfe yes\n"), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", typed)
+    assert not replace(Terminal.of_process(), errors=io.StringIO()).confirms("Approve?")
+
+
+def test_a_server_goes_on_when_nobody_reads_it_and_says_so_once() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    errors = io.StringIO()
+    with os.fdopen(theirs, "w") as output:
+        terminal = Terminal({}, io.StringIO(), output, errors).of_server()
+        terminal.say("one")
+        terminal.say("two")
+    told = "The output could not be written (Broken pipe). Placet goes on.\n"
+    assert errors.getvalue() == told
+
+
+def test_a_broken_pipe_is_told_once_and_harms_nothing_at_the_end() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "w") as output:
+        terminal = Terminal({}, io.StringIO(), output, io.StringIO())
+        with pytest.raises(OutputLost) as lost:
+            terminal.say("one")
+        terminal.say("two")
+    assert lost.value.has_reader_gone
 
 
 @pytest.mark.parametrize(

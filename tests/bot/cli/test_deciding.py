@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import os
 import pwd
 import socket
@@ -9,7 +11,7 @@ import socket
 import pytest
 
 from bot.cli.wording import time_left
-from tests.bot.cli.conftest import Office
+from tests.bot.cli.conftest import Answer, Office
 
 AS_ANNA = ("--as", "anna", "--reason", "Ticket checked")
 AS_BEN = ("--as", "ben", "--reason", "Ticket checked")
@@ -71,6 +73,15 @@ async def test_show_as_an_approver_tells_everything_masked_and_records_it(office
     assert (view.person, view.via) == ("anna", "cli")
 
 
+@pytest.mark.parametrize("person", ["", " "])
+async def test_an_empty_person_is_no_wish_for_the_unrecorded_card(
+    office: Office, person: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        await office.shell("show", "req_" + "0" * 26, "--as", person)
+    assert "--as: must not be empty" in capfd.readouterr().err
+
+
 async def test_show_as_an_auditor_for_machines(office: Office) -> None:
     request = await office.ask()
     result = await office.shell("show", request, "--as", "olga", "--json")
@@ -120,6 +131,32 @@ async def test_approve_shows_asks_and_approves(office: Office) -> None:
     after = await office.request(request)
     assert after.status == "approved"
     assert after.reviews[0].reason == "Ticket checked"
+
+
+async def test_who_is_asked_sees_the_view_wherever_the_output_goes(office: Office) -> None:
+    request = await office.ask()
+    file, given = io.StringIO(), Answer("y\n")
+    words = ("approve", request, *AS_ANNA)
+    result = await asyncio.to_thread(office.shell.onto, file, *words, given=given)
+    assert result.code == 0
+    assert WORDS in result.err
+    assert WORDS not in result.out
+    assert "approved by Anna Ek (anna)" in result.out
+
+
+class Interrupted(Answer):
+    """Somebody presses Ctrl-C at the question."""
+
+    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]  # bases disagree
+        raise KeyboardInterrupt
+
+
+async def test_ctrl_c_at_the_question_is_told_what_it_meant(office: Office) -> None:
+    request = await office.ask()
+    words = ("approve", request, *AS_ANNA)
+    result = await asyncio.to_thread(office.shell.onto, Answer(), *words, given=Interrupted())
+    assert (result.code, result.err) == (130, "Approve? [y/N] \nNothing was decided.\n")
+    assert (await office.request(request)).status == "pending"
 
 
 async def test_the_entry_records_person_user_host_and_way(office: Office) -> None:
