@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from approvals.answer import callback_data
 from approvals.digest import canonical
-from approvals.model import ApprovalRequest, Frozen
+from approvals.model import ApprovalRequest, Decision, Frozen
 from approvals.policy.document import ShownField
 from approvals.privacy.masking import masked
 from approvals.signing import Marks
@@ -24,7 +24,10 @@ class ViewedField(Frozen):
 
 
 class FullView(Frozen):
-    """The full details of one revision, masked. `given_name` is the service's word for who asks."""
+    """The full details of one revision, masked. `given_name` is the service's word for who asks.
+
+    `said` is what the person said who denied or cancelled.
+    """
 
     request: dict[str, JsonValue]
     title: str
@@ -39,6 +42,7 @@ class FullView(Frozen):
     fields: tuple[ViewedField, ...]
     hidden_fields: int
     context: dict[str, JsonValue]
+    said: str | None
 
     def fingerprint(self) -> str:
         """`sha256:<hex>` of exactly what was shown, for the audit."""
@@ -76,4 +80,12 @@ def full_view(request: ApprovalRequest, fields: Mapping[str, ShownField], marks:
         fields=tuple(shown),
         hidden_fields=asked.hidden_fields,
         context=asked.context,
+        said=_said(request.decision),
     )
+
+
+def _said(decision: Decision | None) -> str | None:
+    if decision is None:
+        return None
+    is_spoken = decision.outcome == "denied" and decision.by
+    return decision.reason if is_spoken else decision.note

@@ -82,7 +82,9 @@ def details(
     if view.hidden_fields:
         rows += _row("not shown", _count(view.hidden_fields, "more field"))
     rows += _row("context", *(f"{name}: {_plain(value)}" for name, value in view.context.items()))
-    return [_head(request), *_laid_out((*rows, *_state(request, naming, now)), width)]
+    rows += _state(request, naming, now)
+    rows += _row("in words", view.said) if view.said else []
+    return [_head(request), *_laid_out(rows, width)]
 
 
 def state_of(request: ApprovalRequest, naming: Naming) -> str:

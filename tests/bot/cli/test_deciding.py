@@ -232,6 +232,19 @@ async def test_deny_ends_the_request(office: Office) -> None:
     assert decision.reason == "No ticket of that number"
 
 
+@pytest.mark.parametrize("words", [("deny", "{}", *AS_BEN, "--yes"), ("cancel", "{}", *AS_BEN)])
+async def test_what_was_said_against_it_stands_in_the_full_view_alone(
+    office: Office, words: tuple[str, ...]
+) -> None:
+    request = await office.ask()
+    await office.shell(*(word.format(request) for word in words))
+    full = await office.shell("show", request, "--as", "anna")
+    assert "  in words    Ticket checked" in full.out.splitlines()
+    machine = await office.shell("show", request, "--as", "anna", "--json")
+    assert machine.data["said"] == "Ticket checked"
+    assert "Ticket checked" not in (await office.shell("show", request)).out
+
+
 async def test_a_decision_that_came_too_late_learns_who_was_first(office: Office) -> None:
     request = await office.ask()
     await office.shell("approve", request, *AS_ANNA, "--yes")
