@@ -105,6 +105,9 @@ def configure_logging(level: str, secrets: Collection[str], stream: TextIO | Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # It tells of each job it starts and ends, every few seconds for ever.
+    scheduler = logging.getLogger("apscheduler")
+    scheduler.setLevel(logging.NOTSET if level == "debug" else logging.WARNING)
 
 
 class Metrics:

@@ -108,6 +108,21 @@ def test_logging_goes_to_one_stream_as_json() -> None:
     assert json.loads(stream.getvalue())["message"] == f"loud {STRUCK}"
 
 
+@pytest.mark.parametrize(("level", "is_told"), [("info", False), ("debug", True)])
+def test_the_metronomes_every_tick_is_for_debugging_alone(level: str, is_told: bool) -> None:
+    root, stream = logging.getLogger(), io.StringIO()
+    handlers, before = list(root.handlers), root.level
+    metronome = logging.getLogger("apscheduler")
+    try:
+        configure_logging(level, [], stream)
+        logging.getLogger("apscheduler.executors.default").info("Running job")
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(before)
+        metronome.setLevel(logging.NOTSET)
+    assert ("Running job" in stream.getvalue()) is is_told
+
+
 def test_every_process_counts_for_itself() -> None:
     first, second = Metrics(), Metrics()
     first.request_asked(ServiceId("crm"), "pending")
