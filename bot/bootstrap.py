@@ -19,7 +19,7 @@ from approvals.service import ApprovalService
 from approvals.store.pipeline import connection_pool
 from approvals.store.store import Store
 from bot.callbacks import CallbackSender, Receiver
-from bot.deployment import PortBusy, open_store, running_file, store_url
+from bot.deployment import PortBusy, open_within_reach, running_file, store_url
 from bot.egress import Egress
 from bot.embedded import EmbeddedStore
 from bot.receivers import receivers_of
@@ -83,11 +83,11 @@ async def store_at_hand(settings: Settings) -> AsyncIterator[Settings]:
 async def opened(settings: Settings, surroundings: Surroundings) -> AsyncIterator[Parts]:
     """The parts over a checked configuration and a store that is fit.
 
-    Raises `ConfigurationInvalid`, `StoreRefused`.
+    Raises `ConfigurationInvalid`, `StoreOutOfReach`, `StoreRefused`.
     """
     configuration = load_configuration(settings.config_dir, loopback=surroundings.is_demo)
     receivers = receivers_of(configuration, surroundings.environment, is_demo=surroundings.is_demo)
-    store = open_store(settings)
+    store = await open_within_reach(settings)
     try:
         await store.health.require()
         service = ApprovalService(store, configuration)

@@ -22,8 +22,10 @@ from approvals.store.store import Store, StoreSecrets
 from bot import setting_values as values
 from bot.secret_files import UnfitSecret, read_secret, strong
 from bot.settings import PREFIX, Fault, Settings
+from bot.store_place import PUT_RIGHT, check_reach, fit_url
 
 RUNNING = "running.json"
+START_AGAIN = "start Placet again"
 DEMO = "demo"  # the demo's own directory below DATA_DIR
 
 
@@ -57,23 +59,13 @@ class DamagedFile(Unreachable):
     code = "damaged_file"
 
 
-def _fit_url(text: str) -> str:
-    # The client takes options from the query, and fails deep inside over one that it does not know.
-    pool = connection_pool(values.redis_url(text).get_secret_value())
-    try:
-        pool.connection_class(**pool.connection_kwargs)
-    except TypeError:
-        raise ValueError("Name only options that the client knows.") from None
-    return text
-
-
 class Running(Frozen):
     """What a running process tells the CLI. Holds the store's URL, so its file is ours alone."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     pid: StrictInt
-    redis_url: Annotated[str, AfterValidator(_fit_url)]
+    redis_url: Annotated[str, AfterValidator(fit_url)]
     namespace: Annotated[str, AfterValidator(values.namespace)]
     config_dir: Path
     keys_dir: Path
@@ -91,7 +83,7 @@ def open_store(settings: Settings) -> Store:
         pseudonym=keys.pseudonym.get_secret_value().encode(),
     )
     demands = Demands(durability=settings.durability, replicas=settings.wait_replicas)
-    pool = connection_pool(store_url(settings))
+    pool = connection_pool(_checked_url(settings))
     return Store.over(pool, settings.namespace, secrets, demands, settings.wait_ms)
 
 
@@ -100,6 +92,29 @@ def store_url(settings: Settings) -> str:
     if settings.redis_url is None:
         raise ConfigurationInvalid(["PLACET_REDIS_URL is not set. Name the store's URL."])
     return settings.redis_url.get_secret_value()
+
+
+def _checked_url(settings: Settings) -> str:
+    """The store's URL, as far as the client can use it. Raises `ConfigurationInvalid`."""
+    try:
+        return fit_url(store_url(settings))
+    except ValueError as error:
+        fault = Fault(PREFIX + "REDIS_URL", "cannot be used", str(error))
+        raise ConfigurationInvalid([fault]) from None
+
+
+async def open_within_reach(settings: Settings, *, is_found: bool = False) -> Store:
+    """As `open_store`, of a store that answers; `is_found` where running.json named it.
+
+    Raises `StoreOutOfReach` too.
+    """
+    store = open_store(settings)
+    try:
+        await check_reach(store_url(settings), START_AGAIN if is_found else PUT_RIGHT)
+    except BaseException:
+        await store.close()
+        raise
+    return store
 
 
 def store_notes(settings: Settings, *, is_embedded: bool) -> list[str]:

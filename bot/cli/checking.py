@@ -15,7 +15,7 @@ from bot.deployment import (
     DamagedFile,
     NothingRuns,
     found_running,
-    open_store,
+    open_within_reach,
     reached,
     store_notes,
 )
@@ -110,7 +110,7 @@ def _configuration_faults(meant: Meant, terminal: Terminal) -> list[object]:
 def _check_store(settings: Settings, report: Report) -> None:
     try:
         found = reached(settings)
-        faults, warnings = asyncio.run(_looked_at(found))
+        faults, warnings = asyncio.run(_looked_at(found, is_found=settings.redis_url is None))
     except NothingRuns:
         report.seen.append(f"store: {_EMBEDDED}")
     except ConfigurationInvalid as error:
@@ -123,11 +123,10 @@ def _check_store(settings: Settings, report: Report) -> None:
         report.warnings += [*store_notes(found, is_embedded=False), *warnings]
 
 
-async def _looked_at(settings: Settings) -> tuple[Sequence[str], Sequence[str]]:
+async def _looked_at(settings: Settings, *, is_found: bool) -> tuple[Sequence[str], Sequence[str]]:
     """The store's faults and warnings."""
-    store = open_store(settings)
+    store = await open_within_reach(settings, is_found=is_found)
     try:
-        await store.pipeline.run("PING")  # an unreachable store is no fault of durability
         return await store.health.check(), store.health.warnings
     finally:
         await store.close()

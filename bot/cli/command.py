@@ -18,7 +18,7 @@ from approvals.policy.loader import Configuration, load_configuration
 from approvals.service import ApprovalService
 from approvals.store.store import Store
 from bot.cli.wording import Naming
-from bot.deployment import open_store, reached
+from bot.deployment import open_within_reach, reached
 from bot.settings import Settings
 from bot.terminal import OutputLost, Terminal
 
@@ -101,9 +101,10 @@ async def deployment(terminal: Terminal) -> AsyncIterator[Deployment]:
     Raises `OtherKey` before anything is written that would not verify. A store unfit in another
     way is no hindrance: what may not happen on it is refused by the use case.
     """
-    settings = reached(Settings.from_environment(terminal.environment))
+    given = Settings.from_environment(terminal.environment)
+    settings = reached(given)
     configuration = load_configuration(settings.config_dir)
-    store = open_store(settings)
+    store = await open_within_reach(settings, is_found=given.redis_url is None)
     try:
         await store.health.check()
         store.health.check_keys()

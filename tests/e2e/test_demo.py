@@ -227,7 +227,8 @@ async def test_a_store_out_of_reach_stops_the_start(tmp_path: Path, config: Path
     nowhere = f"unix://{tmp_path}/no.sock"
     result = await command(tmp_path, "web", PLACET_REDIS_URL=nowhere, **KEYS)
     assert (result.code, result.out) == (3, "")
-    assert "Traceback" not in result.err
+    assert f"The store at {tmp_path}/no.sock cannot be reached" in result.err
+    assert len(result.err.splitlines()) == 1
 
 
 async def test_output_that_nobody_reads_is_no_error(tmp_path: Path) -> None:

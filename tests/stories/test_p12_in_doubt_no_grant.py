@@ -251,7 +251,7 @@ async def test_it_does_not_start_over_an_unfit_store(
 async def test_it_does_not_start_without_a_store(tmp_path: Path) -> None:
     write_configuration(tmp_path / "files")
 
-    with pytest.raises(StoreRefused, match="did not answer"):
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
         await starts(NOWHERE, tmp_path / "files", ENVIRONMENT)
 
 

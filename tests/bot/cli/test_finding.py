@@ -199,11 +199,42 @@ async def test_missing_keys_are_named_and_never_made(office: Office, tmp_path: P
     assert "chmod 600" in (await outside(office)("pending")).err
 
 
-async def test_a_store_that_does_not_answer_is_exit_three(office: Office, tmp_path: Path) -> None:
-    result = await office.shell("pending", PLACET_REDIS_URL=f"unix://{tmp_path}/no.sock")
+@pytest.mark.parametrize("words", [("pending",), ("check",)])
+async def test_a_store_out_of_reach_is_named_with_place_cause_and_remedy(
+    office: Office, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    services = tmp_path / "config" / "services.yaml"
+    elsewhere = "https://crm.internal.example"
+    services.write_text(services.read_text().replace("http://127.0.0.1:9", elsewhere))
+    nowhere = "redis://user:hush@127.0.0.1:1/0"
+    result = await office.shell(*words, PLACET_REDIS_URL=nowhere)
     assert result.code == 3
-    assert result.out == ""
-    assert len(result.err.splitlines()) <= 2
+    assert result.err == (
+        "The store at 127.0.0.1:1 cannot be reached (connection refused). "
+        "See that it runs there, or put PLACET_REDIS_URL right.\n"
+    )
+
+
+async def test_a_found_store_out_of_reach_is_to_be_started_again(
+    office: Office, tmp_path: Path
+) -> None:
+    environment = office.shell.environment | {"PLACET_REDIS_URL": f"unix://{tmp_path}/no.sock"}
+    write_running(tmp_path / "data", environment, tmp_path / "config", os.getpid())
+    result = await outside(office)("pending")
+    assert result.code == 3
+    assert f"The store at {tmp_path}/no.sock cannot be reached" in result.err
+    assert result.err.endswith("or start Placet again.\n")
+
+
+@pytest.mark.parametrize("words", [("pending",), ("check",)])
+async def test_a_url_that_the_client_cannot_use_is_a_fault_of_the_setting(
+    office: Office, words: tuple[str, ...]
+) -> None:
+    for url in ("redis://127.0.0.1/hush", "redis://127.0.0.1:1?hush=1"):
+        result = await office.shell(*words, PLACET_REDIS_URL=url)
+        assert result.code == 1
+        assert "PLACET_REDIS_URL: cannot be used." in result.err
+        assert "hush" not in result.err
 
 
 def test_the_running_file_is_ours_alone_and_goes_with_us(tmp_path: Path) -> None:
