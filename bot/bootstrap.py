@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -16,6 +17,7 @@ from redis.asyncio import Redis
 from approvals.model import ServiceId
 from approvals.policy.loader import load_configuration
 from approvals.service import ApprovalService
+from approvals.store.health import Health
 from approvals.store.pipeline import connection_pool
 from approvals.store.store import Store
 from bot.callbacks import CallbackSender, Receiver
@@ -30,6 +32,8 @@ from bot.web.ops import Condition
 from bot.web.server import make_server, settle_memory
 from bot.web.waiting import Waiting
 from bot.worker import Worker
+
+_log = logging.getLogger(__name__)
 
 HEALTH_EVERY_S = 5.0
 DRAIN_S = 1
@@ -122,7 +126,7 @@ async def run_web(
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(waiting.run()),
-                tasks.create_task(_watch_health(parts.store)),
+                tasks.create_task(watch_health(parts.store.health)),
             ]
             serving = tasks.create_task(server.serve(sockets=[listener]))
             await server.wait_until_started(serving)
@@ -202,7 +206,12 @@ def address_of(listener: socket.socket, settings: Settings) -> str:
     return f"http://{host}:{listener.getsockname()[1]}"
 
 
-async def _watch_health(store: Store) -> None:
+async def watch_health(health: Health, pause_s: float = HEALTH_EVERY_S) -> None:
+    """Looks at the store every few seconds until cancelled, whatever one look meets."""
     while True:
-        await asyncio.sleep(HEALTH_EVERY_S)
-        await store.health.check()
+        await asyncio.sleep(pause_s)
+        try:
+            await health.check()
+        except Exception:  # noqa: BLE001 - what one look meets must not end the web half
+            health.faults = ("The store cannot be checked; see the log.",)
+            _log.exception("health check failed")
