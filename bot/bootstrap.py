@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 import socket
@@ -21,7 +22,7 @@ from approvals.store.health import Health
 from approvals.store.pipeline import connection_pool
 from approvals.store.store import Store
 from bot.callbacks import CallbackSender, Receiver
-from bot.deployment import PortBusy, open_within_reach, running_file, store_url
+from bot.deployment import HostUnfit, PortBusy, open_within_reach, running_file, store_url
 from bot.egress import Egress
 from bot.embedded import EmbeddedStore
 from bot.receivers import receivers_of
@@ -37,6 +38,7 @@ _log = logging.getLogger(__name__)
 
 HEALTH_EVERY_S = 5.0
 DRAIN_S = 1
+_A_HOST = "Set it to an address of this machine, such as 127.0.0.1, or unset it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ async def run_both(
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises `PortBusy`."""
+    """A listening socket. Raises `PortBusy`, `HostUnfit`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only where the protocol has its name.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -188,20 +190,31 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(2048)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a host that is no name fails in its encoding
         listener.close()
-        reason = error.strerror or type(error).__name__
-        raise PortBusy(
-            f"Port {port} on {host} cannot be used: {reason}. "
-            "Set PLACET_PORT to another one; 0 takes a free one."
-        ) from None
+        raise _not_listening(host, port, error) from None
     return listener
 
 
+def _not_listening(host: str, port: int, error: OSError | UnicodeError) -> PortBusy | HostUnfit:
+    if isinstance(error, UnicodeError):
+        return HostUnfit(f"PLACET_HOST {host} is no name. {_A_HOST}")
+    reason = error.strerror or type(error).__name__
+    if error.errno in (errno.EADDRINUSE, errno.EACCES):
+        return PortBusy(
+            f"Port {port} on {host} cannot be used: {reason}. "
+            "Set PLACET_PORT to another one; 0 takes a free one."
+        )
+    return HostUnfit(f"Nothing can listen on PLACET_HOST {host}: {reason}. {_A_HOST}")
+
+
 def address_of(listener: socket.socket, settings: Settings) -> str:
-    """The URL to reach `listener` under: the given one, or host and port as they are."""
-    if settings.base_url:
-        return settings.base_url
+    """The URL that others reach `listener` under: the given one, or its own."""
+    return settings.base_url or own_address(listener, settings)
+
+
+def own_address(listener: socket.socket, settings: Settings) -> str:
+    """The URL of host and port as they are, without what stands in front of them."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{listener.getsockname()[1]}"
 

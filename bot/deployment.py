@@ -42,9 +42,15 @@ class NothingRuns(Unreachable):
 
 
 class PortBusy(Unreachable):
-    """Nothing can listen at this address."""
+    """Another process listens on this port, or it is not ours to take."""
 
     code = "port_busy"
+
+
+class HostUnfit(Unreachable):
+    """Nothing can listen on this host, whatever the port."""
+
+    code = "host_unfit"
 
 
 class SeveralRun(PlacetError):

@@ -19,6 +19,7 @@ from bot.bootstrap import (
     address_of,
     listen,
     opened,
+    own_address,
     run_both,
     store_at_hand,
 )
@@ -69,7 +70,7 @@ async def run_demo(
             tasks.create_task(run_both(parts, listener, stop, announce))
             if options.has_sample:
                 sample = SampleService(
-                    Access(address, made.api_key, made.callback_secret),
+                    Access(own_address(listener, home), made.api_key, made.callback_secret),
                     terminal.say,
                     lambda request: _approve_with(request, terminal),
                     options.pause_s,

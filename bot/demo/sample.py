@@ -24,7 +24,7 @@ from bot.demo.cases import CASES, DEEDS, UNKNOWN_DEED, Case
 
 TOLERANCE_S = 300  # Standard Webhooks: an older signature may be a replay
 MOST_WAITING = 3  # the sample stops asking while so many of its requests wait
-_MARGIN = " " * 10  # the width of the time in front of a paragraph
+_MARGIN = " " * 14  # the width of the time in front of a paragraph
 
 Data = dict[str, Any]  # JSON from outside, at the edge
 
@@ -145,4 +145,4 @@ def told(event: str, data: Data) -> list[str]:
 
 
 def _clock(at: datetime) -> str:
-    return f"{at.astimezone():%H:%M:%S}"
+    return f"{at.astimezone(UTC):%H:%M:%S} UTC"

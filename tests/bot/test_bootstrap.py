@@ -1,4 +1,4 @@
-"""What joins the parts."""
+"""What joins the parts: a watch that goes on, and listening."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import pytest
 
 from approvals.store.health import Health
 from approvals.store.store import Store
-from bot.bootstrap import watch_health
+from bot.bootstrap import listen, own_address, watch_health
+from bot.deployment import HostUnfit
+from bot.settings import Settings
 
 
 class Stumbling(Health):
@@ -40,3 +42,17 @@ async def test_what_one_look_at_the_store_meets_ends_no_watch(
     watching.cancel()
     assert [record.message for record in caplog.records] == ["health check failed"]
     assert health.at_second_look, "a store that nobody could look at counts as unfit"
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "x" * 70])
+def test_a_host_that_is_not_ours_is_named_and_not_its_port(host: str) -> None:
+    with pytest.raises(HostUnfit, match="PLACET_HOST") as refused:
+        listen(host, 0)
+    assert "PLACET_PORT" not in refused.value.detail
+
+
+def test_its_own_address_is_not_the_one_that_others_use() -> None:
+    settings = Settings(base_url="https://placet.example", host="127.0.0.1")
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        assert own_address(listener, settings) == f"http://127.0.0.1:{port}"

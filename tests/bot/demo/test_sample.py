@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -259,6 +260,23 @@ async def test_another_port_is_taken_where_none_was_asked_for(tmp_path: Path) ->
         await running
     assert f"http://127.0.0.1:{port}." not in out.getvalue()
     assert "Who may approve: anna (Anna Ek), ben" in out.getvalue()
+    assert re.search(r"^\d\d:\d\d:\d\d UTC  crm asks", out.getvalue(), re.MULTILINE)
+
+
+async def test_the_sample_asks_at_our_own_door_whatever_others_call_it(tmp_path: Path) -> None:
+    out = io.StringIO()
+    terminal = Terminal({}, io.StringIO(), out, io.StringIO())
+    stop = asyncio.Event()
+    settings = Settings(data_dir=tmp_path, port=0, base_url="http://127.0.0.1:1")
+    running = asyncio.create_task(run_demo(settings, Options(pause_s=0.01), terminal, stop))
+    async with asyncio.timeout(20):
+        while "crm asks" not in out.getvalue():
+            assert not running.done(), running.exception()
+            assert "could not reach" not in out.getvalue()
+            await asyncio.sleep(0.005)
+    stop.set()
+    await running
+    assert "ready at http://127.0.0.1:1." in out.getvalue()
 
 
 async def test_the_demo_refuses_an_address_that_others_can_reach(tmp_path: Path) -> None:
