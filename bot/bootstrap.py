@@ -8,7 +8,7 @@ import errno
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -103,11 +103,38 @@ async def opened(settings: Settings, surroundings: Surroundings) -> AsyncIterato
 
 
 def stop_signal() -> asyncio.Event:
-    """An event that SIGINT and SIGTERM set."""
+    """An event that SIGINT, SIGTERM and the end of the terminal set."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means what it says
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+async def cut_short_by(
+    stop: asyncio.Event, main: Callable[[Callable[[], None]], Coroutine[None, None, None]]
+) -> bool:
+    """Runs `main`. Until it calls `begun`, its argument, it is cancelled when `stop` comes.
+
+    From then on `main` must listen to `stop` itself. Answers False where it was cut short.
+    """
+    begun = asyncio.Event()
+    running = asyncio.create_task(main(begun.set))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not begun.is_set():
+            running.cancel()  # once: a second time would cut its clean-up short
+        await asyncio.wait((running,))
+    finally:
+        stopping.cancel()
+        running.cancel()
+    if running.cancelled():
+        return False
+    running.result()
+    return True
 
 
 async def run_web(

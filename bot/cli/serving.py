@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 from collections.abc import Callable, Coroutine
+from functools import partial
 
 from pydantic import SecretStr
 
-from bot.cli.command import FINE, Add, WrongUsage, command
+from bot.cli.command import FINE, Add, WrongUsage, process
 from bot.deployment import store_notes
 from bot.settings import PREFIX, Settings
 from bot.telemetry import configure_logging
@@ -26,20 +27,22 @@ _OTHER_STORE = (
     "PLACET_PSEUDONYM_KEY_FILE",
 )
 
+Begun = Callable[[], None]  # called once `stop` is listened to
+Main = Callable[[asyncio.Event, Begun], Coroutine[None, None, None]]
+
 
 def add_to(add: Add) -> None:
     """The commands of this module."""
-    demo = command(add, "demo", _demo, "try everything at once: store, web, worker, a service")
+    demo = process(add, "demo", _demo, "try everything at once: store, web, worker, a service")
     demo.add_argument("--no-sample", action="store_true", help="no requests of its own")
     about = "what scripts need to know, as the first line"
     demo.add_argument("--ready-json", action="store_true", help=about)
-    command(add, "serve", _serve, "web and worker in one process")
-    command(add, "web", _web, "the web half alone; needs PLACET_REDIS_URL")
-    command(add, "worker", _worker, "the worker half alone; needs PLACET_REDIS_URL")
+    process(add, "serve", _serve, "web and worker in one process")
+    process(add, "web", _web, "the web half alone; needs PLACET_REDIS_URL")
+    process(add, "worker", _worker, "the worker half alone; needs PLACET_REDIS_URL")
 
 
 def _demo(arguments: Namespace, terminal: Terminal) -> int:
-    from bot.bootstrap import stop_signal
     from bot.demo.run import Options, run_demo
 
     _check_own_store(terminal)
@@ -48,12 +51,10 @@ def _demo(arguments: Namespace, terminal: Terminal) -> int:
         settings = settings.model_copy(update={"log_level": "warning"})
     options = Options(has_sample=not arguments.no_sample, is_ready_json=arguments.ready_json)
 
-    async def run() -> None:
-        await run_demo(settings, options, terminal, stop_signal())
-
-    _run(run, settings, terminal)
+    screen = terminal.of_server()
+    _run(partial(run_demo, settings, options, screen), settings, screen)
     if not arguments.ready_json:
-        terminal.say("", "The demo has stopped. Its state is kept for the next start.")
+        screen.say("", "The demo has stopped. Its state is kept for the next start.")
     return FINE
 
 
@@ -67,62 +68,57 @@ def _check_own_store(terminal: Terminal) -> None:
 
 
 def _serve(_: Namespace, terminal: Terminal) -> int:
-    from bot.bootstrap import (
-        Surroundings,
-        address_of,
-        listen,
-        opened,
-        run_both,
-        stop_signal,
-        store_at_hand,
-    )
+    from bot.bootstrap import Surroundings, address_of, listen, opened, run_both, store_at_hand
 
     settings = Settings.from_environment(terminal.environment)
     is_embedded = settings.redis_url is None
+    screen = terminal.of_server()
 
-    async def run() -> None:
-        stop = stop_signal()
+    async def serve(stop: asyncio.Event, begun: Begun) -> None:
         with listen(settings.host, settings.port) as listener:
             async with (
                 store_at_hand(settings) as stored,
                 opened(stored, Surroundings(terminal.environment)) as parts,
             ):
+                begun()
                 notes = store_notes(settings, is_embedded=is_embedded)
                 line = f"Placet is ready at {address_of(listener, settings)}. Ctrl-C stops."
-                await run_both(parts, listener, stop, lambda: terminal.say(line, *notes))
+                await run_both(parts, listener, stop, lambda: screen.say(line, *notes))
 
-    return _run(run, settings, terminal)
+    return _run(serve, settings, screen)
 
 
 def _web(_: Namespace, terminal: Terminal) -> int:
-    from bot.bootstrap import Surroundings, address_of, listen, opened, run_web, stop_signal
+    from bot.bootstrap import Surroundings, address_of, listen, opened, run_web
 
     settings = _with_store(terminal)
+    screen = terminal.of_server()
 
-    async def run() -> None:
-        stop = stop_signal()
+    async def serve(stop: asyncio.Event, begun: Begun) -> None:
         with listen(settings.host, settings.port) as listener:
             async with opened(settings, Surroundings(terminal.environment)) as parts:
+                begun()
                 notes = store_notes(settings, is_embedded=False)
                 line = f"Placet's web half is ready at {address_of(listener, settings)}."
-                await run_web(parts, listener, stop, lambda: terminal.say(line, *notes))
+                await run_web(parts, listener, stop, lambda: screen.say(line, *notes))
 
-    return _run(run, settings, terminal)
+    return _run(serve, settings, screen)
 
 
 def _worker(_: Namespace, terminal: Terminal) -> int:
-    from bot.bootstrap import Surroundings, opened, run_worker, stop_signal
+    from bot.bootstrap import Surroundings, opened, run_worker
 
     settings = _with_store(terminal)
+    screen = terminal.of_server()
 
-    async def run() -> None:
-        stop = stop_signal()
+    async def work(stop: asyncio.Event, begun: Begun) -> None:
         async with opened(settings, Surroundings(terminal.environment)) as parts:
+            begun()
             notes = store_notes(settings, is_embedded=False)
-            terminal.say("Placet's worker half is ready.", *notes)
+            screen.say("Placet's worker half is ready.", *notes)
             await run_worker(parts, stop)
 
-    return _run(run, settings, terminal)
+    return _run(work, settings, screen)
 
 
 def _with_store(terminal: Terminal) -> Settings:
@@ -136,13 +132,19 @@ def _with_store(terminal: Terminal) -> Settings:
     return settings
 
 
-def _run(
-    main: Callable[[], Coroutine[None, None, None]], settings: Settings, terminal: Terminal
-) -> int:
+def _run(main: Main, settings: Settings, terminal: Terminal) -> int:
+    """Runs `main` until a signal; while it starts, the signal cuts it short."""
     import uvloop
+
+    from bot.bootstrap import cut_short_by, stop_signal
+
+    async def run() -> None:
+        stop = stop_signal()
+        if not await cut_short_by(stop, partial(main, stop)):
+            terminal.complain("Stopped before it was ready.")
 
     secrets = [secret.get_secret_value() for _, secret in settings if isinstance(secret, SecretStr)]
     configure_logging(settings.log_level, secrets, terminal.errors)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+        runner.run(run())
     return FINE

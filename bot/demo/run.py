@@ -7,6 +7,7 @@ import shlex
 import shutil
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -43,9 +44,13 @@ class Options:
 
 
 async def run_demo(
-    settings: Settings, options: Options, terminal: Terminal, stop: asyncio.Event
+    settings: Settings,
+    options: Options,
+    terminal: Terminal,
+    stop: asyncio.Event,
+    begun: Callable[[], None] = lambda: None,
 ) -> None:
-    """Runs the demo in `DATA_DIR/demo` until `stop`."""
+    """Runs the demo in `DATA_DIR/demo` until `stop`, which it heeds once it has called `begun`."""
     home = _at_home(settings)
     async with AsyncExitStack() as open_parts:
         listener = open_parts.enter_context(_web_listener(home))
@@ -59,6 +64,7 @@ async def run_demo(
         parts = await open_parts.enter_async_context(opened(stored, surroundings))
         address = address_of(listener, home)
         ready = asyncio.Event()
+        begun()
 
         def announce() -> None:
             if options.is_ready_json:

@@ -1,16 +1,84 @@
-"""What joins the parts: a watch that goes on, and listening."""
+"""What joins the parts: a start that a signal cuts short, a watch that goes on, and listening."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from approvals.store.health import Health
 from approvals.store.store import Store
-from bot.bootstrap import listen, own_address, watch_health
+from bot.bootstrap import cut_short_by, listen, own_address, stop_signal, watch_health
 from bot.deployment import HostUnfit
 from bot.settings import Settings
+
+Begun = Callable[[], None]
+
+
+@pytest.fixture
+def stop() -> asyncio.Event:
+    return asyncio.Event()
+
+
+async def test_a_stop_during_the_start_cuts_it_short_and_lets_it_clean_up(
+    stop: asyncio.Event,
+) -> None:
+    cleaned = asyncio.Event()
+
+    async def start(begun: Begun) -> None:
+        try:
+            stop.set()
+            await asyncio.Event().wait()
+            begun()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.set()
+
+    assert not await cut_short_by(stop, start)
+    assert cleaned.is_set()
+
+
+async def test_a_stop_after_the_start_is_left_to_what_runs(stop: asyncio.Event) -> None:
+    async def serve(begun: Begun) -> None:
+        begun()
+        stop.set()
+        await stop.wait()
+        await asyncio.sleep(0)
+
+    assert await cut_short_by(stop, serve)
+
+
+async def test_a_fault_at_the_start_is_raised(stop: asyncio.Event) -> None:
+    async def fail(_begun: Begun) -> None:
+        raise HostUnfit("There is no such host.")
+
+    with pytest.raises(HostUnfit):
+        await cut_short_by(stop, fail)
+
+
+@pytest.fixture
+def hangup() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangup")
+async def test_the_end_of_the_terminal_stops_as_well() -> None:
+    event = stop_signal()
+    os.kill(os.getpid(), signal.SIGHUP)
+    async with asyncio.timeout(5):
+        await event.wait()
+
+
+@pytest.mark.usefixtures("hangup")
+async def test_under_nohup_the_end_of_the_terminal_is_ignored() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stop_signal()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 class Stumbling(Health):

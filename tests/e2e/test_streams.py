@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.processes import environment
+from tests.configurations import CALLBACK_SECRET, write_configuration
+from tests.e2e.processes import command, ended, environment, line_of, running, started, stopped
 
 PLACET = Path(sys.executable).with_name("placet")
 ROOT = Path(__file__).parents[2]
@@ -80,3 +83,40 @@ def test_output_on_a_full_device_is_told_in_one_sentence(tmp_path: Path, words: 
     result = shell(tmp_path, f"placet {words} > /dev/full")
     told = "The output could not be written (No space left on device).\n"
     assert (result.returncode, result.stderr) == (1, told)
+
+
+async def test_a_demo_that_nobody_reads_any_more_goes_on(tmp_path: Path) -> None:
+    async with running(tmp_path, "demo") as process:
+        assert "ready" in await line_of(process)
+        transport = process._transport  # type: ignore[attr-defined]  # asyncio offers no other way
+        transport.get_pipe_transport(1).close()
+        assert process.stderr is not None
+        told = b"The output could not be written (Broken pipe). Placet goes on.\n"
+        async with asyncio.timeout(30):
+            assert await process.stderr.readline() == told
+        assert (await command(tmp_path, "pending")).code == 0
+        result = await stopped(process, signal.SIGHUP)
+    assert (result.code, result.err) == (0, "")
+
+
+async def test_ctrl_c_is_heard_while_the_store_does_not_answer(tmp_path: Path) -> None:
+    write_configuration(tmp_path / "config")
+    services = tmp_path / "config" / "services.yaml"
+    elsewhere = "https://crm.internal.example"
+    services.write_text(services.read_text().replace("http://127.0.0.1:9", elsewhere))
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        process = await started(
+            tmp_path,
+            "web",
+            PLACET_REDIS_URL=f"redis://127.0.0.1:{hung.getsockname()[1]}/0",
+            PLACET_AUDIT_KEY="audit-0123456789-abcdefghijklmnopqrst",
+            PLACET_PSEUDONYM_KEY="pseudonym-0123456789-abcdefghijklmno",
+            CRM_CALLBACK_SECRET=CALLBACK_SECRET,
+        )
+        connected = await asyncio.to_thread(hung.accept)
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(2):  # the time-out of its own command is 3 s
+            await process.wait()
+        connected[0].close()
+    result = await ended(process)
+    assert (result.code, result.out, result.err) == (0, "", "Stopped before it was ready.\n")

@@ -167,6 +167,15 @@ def test_the_demos_made_up_people_never_meet_a_real_store(shell: Shell, name: st
     assert not Path(shell.environment["PLACET_DATA_DIR"]).exists()
 
 
+@pytest.mark.parametrize("command", ["demo", "serve", "web", "worker"])
+def test_what_stays_has_no_answer_for_machines(
+    shell: Shell, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        shell.now(command, "--json")
+    assert "unrecognized arguments: --json" in capsys.readouterr().err
+
+
 def test_a_data_directory_that_cannot_be_made_is_told_plainly(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where a directory belongs")
     result = shell.now("serve")
