@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib
-import io
+import logging
 import os
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -29,9 +28,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError
 
 from approvals.errors import StoreRefused
+from bot.lock_file import LockFile, has_ended
 
-if sys.platform != "win32":  # there `server_binary` refuses in plain words before any lock
-    import fcntl
+_log = logging.getLogger(__name__)
 
 _SETTINGS = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 _LONGEST_SOCKET = 100  # bytes; macOS takes 103, Linux 107
@@ -40,6 +39,7 @@ _WATCH = 0.5
 _ANSWER = 5.0  # a server that loads looks at its sockets once in 1,024 keys, however long they take
 SERVER_LOCK = "server.lock"
 _ONCE = Retry(NoBackoff(), 0)
+_OF_A_CHILD = 8  # so many times the patience, for a log written anew: 2 min
 _ELSEWHERE = "set PLACET_DATA_DIR to another directory"
 
 
@@ -58,7 +58,7 @@ def server_binary() -> Path:
 class EmbeddedStore:
     """A running server and the right to stop it. `start` makes one; `url` is for redis-py."""
 
-    def __init__(self, directory: Path, owner: _Lock, patience: float) -> None:
+    def __init__(self, directory: Path, owner: LockFile, patience: float) -> None:
         self.directory = directory
         self.socket = _socket_path(directory)
         self.url = f"unix://{quote(str(self.socket))}"
@@ -99,19 +99,31 @@ class EmbeddedStore:
                 await self._end_server()
 
     async def watch(self) -> None:
-        """Ends only by `StoreRefused`, when the server has ended without being asked to."""
-        with _Lock(self.directory / SERVER_LOCK) as lock:
+        """Ends only by `StoreRefused`, when the server has ended or lost its directory unasked."""
+        try:
+            lock = LockFile(self.directory / SERVER_LOCK)
+        except FileNotFoundError:
+            raise self._homeless() from None
+        with lock:
             # The server holds it as long as it lives, adopted or our own; nothing tells us when.
-            while not lock.take():  # noqa: ASYNC110 - as above
+            while not (self._is_gone() or lock.take()):
+                if not lock.is_in_place():
+                    raise self._homeless()
                 await asyncio.sleep(_WATCH)
         raise StoreRefused(
             f"the embedded store has ended unexpectedly; see {self.log}, and start Placet again: "
             "what it acknowledged is kept"
         )
 
+    def _homeless(self) -> StoreRefused:
+        return StoreRefused(
+            f"{self.directory} was moved or removed while its store ran: put it back if it was "
+            "moved, and start Placet again"
+        )
+
     async def _adopt_or_launch(self, binary: Path) -> None:
-        with _Lock(self.directory / SERVER_LOCK) as lock:
-            for _ in _tries(self._patience):
+        with LockFile(self.directory / SERVER_LOCK) as lock:
+            for _ in self._tries_while_held(lock):
                 if lock.take():
                     return await self._launch(binary, lock)
                 if answer := await _ask(self.socket):
@@ -120,12 +132,30 @@ class EmbeddedStore:
                     self.pid, self.adopted = answer.pid, True
                     return None
                 await asyncio.sleep(_PAUSE)
-            raise StoreRefused(
-                f"process {lock.holder()} still serves {self.directory} but does not answer on "
-                f"{self.socket}: stop it with `kill {lock.holder()}` and start again"
-            )
+            raise self._held(lock.holder())
 
-    async def _launch(self, binary: Path, lock: _Lock) -> None:
+    def _tries_while_held(self, lock: LockFile) -> Iterator[None]:
+        """Longer where only a child is left, which writes the log anew and ends by itself."""
+        yield from _tries(self._patience)
+        if has_ended(lock.holder()):
+            _log.warning(
+                "the last store's child still writes; waiting for it",
+                extra={"ended": lock.holder(), "directory": str(self.directory)},
+            )
+            yield from _tries(self._patience * _OF_A_CHILD)
+
+    def _held(self, holder: str) -> StoreRefused:
+        if has_ended(holder):
+            return StoreRefused(
+                f"the server of {self.directory} (process {holder}) has ended, but a child of it "
+                "still writes there: start again when that has ended too"
+            )
+        return StoreRefused(
+            f"process {holder} still serves {self.directory} but does not answer on "
+            f"{self.socket}: stop it with `kill {holder}` and start again"
+        )
+
+    async def _launch(self, binary: Path, lock: LockFile) -> None:
         if await _is_listening(self.socket):  # whoever it is, our server would take its socket
             answer = await _ask(self.socket)
             if answer is None:
@@ -148,7 +178,7 @@ class EmbeddedStore:
             f"stop it with `kill {pid}` and start again, or {_ELSEWHERE}"
         )
 
-    def _spawn(self, binary: Path, lock: _Lock) -> subprocess.Popen[bytes]:
+    def _spawn(self, binary: Path, lock: LockFile) -> subprocess.Popen[bytes]:
         self.socket.unlink(missing_ok=True)
         place = {"port": "0", "unixsocket": str(self.socket), "unixsocketperm": "700"}
         # Records as one listpack each: 250 bytes less per pending request, measured.
@@ -180,17 +210,39 @@ class EmbeddedStore:
         )
 
     async def _end_server(self) -> None:
-        with _Lock(self.directory / SERVER_LOCK) as lock:
-            if self._process is not None:
-                self._process.terminate()
-            elif await self._is_still_ours():
-                os.kill(self.pid, signal.SIGTERM)
+        if self._process is None:
+            await self._end_adopted()
+        else:
+            # Our own needs no lock to tell that it is gone, and the lock's file may be gone first.
+            self._process.terminate()
             for _ in _tries(self._patience):
-                is_running = self._process is not None and self._process.poll() is None
-                if not is_running and lock.take():
+                if self._is_gone():
                     return
                 await asyncio.sleep(_PAUSE)
-        raise StoreRefused(
+            raise self._endless()
+
+    async def _end_adopted(self) -> None:
+        try:
+            lock = LockFile(self.directory / SERVER_LOCK)
+        except FileNotFoundError:
+            raise self._endless() from None  # whether its pid is still it, only its socket told
+        with lock:
+            if await self._is_still_ours():
+                os.kill(self.pid, signal.SIGTERM)
+            for _ in _tries(self._patience):
+                if lock.take():
+                    return
+                await asyncio.sleep(_PAUSE)
+        raise self._endless()
+
+    def _is_gone(self) -> bool:
+        """Whether the server itself has ended; a child of it may still hold its lock."""
+        if self._process is not None:
+            return self._process.poll() is not None
+        return has_ended(str(self.pid))
+
+    def _endless(self) -> StoreRefused:
+        return StoreRefused(
             f"the store in {self.directory} does not end: "
             f"if process {self.pid} is still it, stop it with `kill {self.pid}`"
         )
@@ -200,27 +252,6 @@ class EmbeddedStore:
         answer = await _ask(self.socket)
         ours = (self.pid, str(self.directory))
         return answer is not None and (answer.pid, answer.directory) == ours
-
-
-class _Lock(io.FileIO):
-    """A lock file with a note of its holder. Never removed: else two could hold it."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, "a+")
-
-    def take(self) -> bool:
-        with suppress(BlockingIOError):
-            fcntl.flock(self, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.truncate(0)  # the last holder's pid may be another process by now
-            return True
-        return False
-
-    def note(self, pid: int) -> None:
-        self.write(str(pid).encode())
-
-    def holder(self) -> str:
-        self.seek(0)
-        return self.read().decode() or "<unknown>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +315,8 @@ def _tries(patience: float) -> Iterator[None]:
         yield
 
 
-async def _take_ownership(directory: Path) -> _Lock:
-    lock = _Lock(directory / "owner.lock")
+async def _take_ownership(directory: Path) -> LockFile:
+    lock = LockFile(directory / "owner.lock")
     for _ in _tries(0.1):  # a new owner writes its pid just after it takes the lock
         if lock.take():
             lock.note(os.getpid())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -505,4 +506,51 @@ async def test_a_server_that_ends_unasked_is_noticed(tmp_path: Path) -> None:
 
     with pytest.raises(StoreRefused, match="ended unexpectedly"):
         await watching
+    await store.stop()
+
+
+@pytest.mark.parametrize("lose", [shutil.rmtree, lambda home: home.rename(f"{home} elsewhere")])
+async def test_a_directory_that_goes_away_takes_its_server_along(
+    home: Path, lose: Callable[[Path], object]
+) -> None:
+    store = await EmbeddedStore.start(home)
+    watching = asyncio.create_task(store.watch())
+    await asyncio.sleep(0)
+    lose(home)
+    for watch in (watching, store.watch()):
+        with pytest.raises(StoreRefused, match="moved or removed"):
+            await watch
+    await store.stop()
+    assert command_of(store.pid) == ""
+
+
+async def test_a_child_that_outlives_its_server_is_told_from_it(
+    home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # As the child that writes the log anew does, it inherits the lock.
+    command = f'sleep 60 & echo $! > {tmp_path}/child; exec {server_binary()} "$@"'
+    store = await EmbeddedStore.start(home, binary=fake_binary(tmp_path / "forking", command))
+    child = int((tmp_path / "child").read_text())
+    try:
+        os.kill(store.pid, signal.SIGKILL)
+        with pytest.raises(StoreRefused, match="ended unexpectedly"):
+            await store.watch()
+        await store.stop()
+        with pytest.raises(StoreRefused, match=f"process {store.pid}.* has ended, but a child"):
+            await EmbeddedStore.start(home, patience=0.05)
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+    finally:
+        os.kill(child, signal.SIGTERM)
+    async with running_store(home):
+        pass
+
+
+async def test_an_adopted_server_that_ends_is_noticed_too(
+    home: Path, supervisors: Supervisors
+) -> None:
+    server = await supervisors.orphan(home)
+    store = await EmbeddedStore.start(home)
+    os.kill(server, signal.SIGKILL)
+    with pytest.raises(StoreRefused, match="ended unexpectedly"):
+        await store.watch()
     await store.stop()
