@@ -16,13 +16,19 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from approvals.model import ServiceId
-from approvals.policy.loader import load_configuration
 from approvals.service import ApprovalService
 from approvals.store.health import Health
 from approvals.store.pipeline import connection_pool
 from approvals.store.store import Store
 from bot.callbacks import CallbackSender, Receiver
-from bot.deployment import HostUnfit, PortBusy, open_within_reach, running_file, store_url
+from bot.deployment import (
+    HostUnfit,
+    PortBusy,
+    configuration_in,
+    open_within_reach,
+    running_file,
+    store_url,
+)
 from bot.egress import Egress
 from bot.embedded import EmbeddedStore
 from bot.receivers import receivers_of
@@ -91,7 +97,7 @@ async def opened(settings: Settings, surroundings: Surroundings) -> AsyncIterato
 
     Raises `ConfigurationInvalid`, `StoreOutOfReach`, `StoreRefused`.
     """
-    configuration = load_configuration(settings.config_dir, loopback=surroundings.is_demo)
+    configuration = configuration_in(settings.config_dir, loopback=surroundings.is_demo)
     receivers = receivers_of(configuration, surroundings.environment, is_demo=surroundings.is_demo)
     store = await open_within_reach(settings)
     try:

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, ConfigDict, SecretStr, StrictInt, Validatio
 
 from approvals.errors import ConfigurationInvalid, OtherKey, PlacetError
 from approvals.model import Frozen
+from approvals.policy.loader import Configuration, load_configuration
 from approvals.store.health import Demands, Durability
 from approvals.store.pipeline import connection_pool
 from approvals.store.store import Store, StoreSecrets
@@ -79,6 +80,15 @@ class Running(Frozen):
     wait_replicas: int = 1
     wait_ms: int = 200
     is_demo: bool = False
+
+
+def configuration_in(directory: Path, *, loopback: bool = False) -> Configuration:
+    """As `load_configuration`; what is wrong follows a line that names the directory."""
+    try:
+        return load_configuration(directory, loopback=loopback)
+    except ConfigurationInvalid as error:
+        head = f"The configuration in {directory} cannot be used:"
+        raise ConfigurationInvalid([head, *error.issues]) from None
 
 
 def open_store(settings: Settings) -> Store:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from approvals.ask import reason_text
 from approvals.errors import InvalidRequest, PlacetError
 from approvals.model import EventId, Origin, RequestId
-from approvals.policy.loader import Configuration, load_configuration
+from approvals.policy.loader import Configuration
 from approvals.service import ApprovalService
 from approvals.store.store import Store
 from bot.cli.wording import Naming
-from bot.deployment import open_within_reach, reached
+from bot.deployment import configuration_in, open_within_reach, reached
 from bot.settings import Settings
 from bot.terminal import OutputLost, Terminal
 
@@ -103,7 +103,7 @@ async def deployment(terminal: Terminal) -> AsyncIterator[Deployment]:
     """
     given = Settings.from_environment(terminal.environment)
     settings = reached(given)
-    configuration = load_configuration(settings.config_dir)
+    configuration = configuration_in(settings.config_dir)
     store = await open_within_reach(settings, is_found=given.redis_url is None)
     try:
         await store.health.check()

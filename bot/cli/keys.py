@@ -11,7 +11,7 @@ from pathlib import Path
 from approvals.errors import NotAllowed, PlacetError, Refusal
 from approvals.events import Event, KeyMade, RightRefused
 from approvals.model import KeyId, PersonId
-from approvals.policy.loader import SERVICES, Configuration, load_configuration
+from approvals.policy.loader import SERVICES, Configuration
 from approvals.policy.services import Service
 from approvals.policy.yaml_source import parse_source
 from bot.api_keys import key_hash, new_api_key
@@ -30,6 +30,7 @@ from bot.cli.command import (
 from bot.cli.insertion import Entry, NoPlace, with_key
 from bot.cli.recording import record
 from bot.demo.company import demos_key
+from bot.deployment import configuration_in
 from bot.settings import Settings
 from bot.terminal import OutputLost, Terminal
 
@@ -74,7 +75,7 @@ def _new(arguments: Namespace, terminal: Terminal) -> int:
     settings = Settings.from_environment(terminal.environment)
     directory = configuration_meant(settings, terminal).directory
     _check_not_the_demos(directory)
-    configuration = load_configuration(directory)
+    configuration = configuration_in(directory)
 
     why = None if arguments.reason is None else checked_reason(arguments.reason)
 

@@ -230,6 +230,15 @@ def test_without_a_store_the_key_is_made_and_the_missing_record_told(
     assert result.err.count(NOT_ON_RECORD) == 1
 
 
+def test_missing_files_are_told_with_their_directory(shell: Shell, tmp_path: Path) -> None:
+    for words in (("key", "new", "crm"), ("serve",)):
+        result = shell.now(*words)
+        assert result.code == 1
+        head = f"The configuration in {tmp_path}/config cannot be used:\n"
+        assert result.err.startswith(head)
+        assert "services.yaml:1:1: the file is missing." in result.err
+
+
 def test_files_with_faults_are_told_and_left(shell: Shell, services: Path) -> None:
     services.write_text("services: {crm: {actions: []}}\n")
     result = shell.now("key", "new", "crm")
