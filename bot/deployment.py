@@ -6,6 +6,7 @@ Kept apart from the composition root, so that `placet pending` need not load the
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,8 @@ from bot import setting_values as values
 from bot.secret_files import UnfitSecret, read_secret, strong
 from bot.settings import PREFIX, Fault, Settings
 from bot.store_place import PUT_RIGHT, check_reach, fit_url
+
+_log = logging.getLogger(__name__)
 
 RUNNING = "running.json"
 START_AGAIN = "start Placet again"
@@ -58,6 +61,12 @@ class SeveralRun(PlacetError):
     """Two deployments run here, and nobody said which is meant."""
 
     code = "several_run"
+
+
+class OtherSetting(PlacetError):
+    """The deployment that runs here is another than the settings say."""
+
+    code = "other_setting"
 
 
 class DamagedFile(Unreachable):
@@ -163,19 +172,36 @@ def running_file(settings: Settings, *, is_demo: bool = False) -> Iterator[None]
         wait_ms=settings.wait_ms,
         is_demo=is_demo,
     )
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        json.dump(told.model_dump(mode="json"), file)
-    fresh.replace(path)
+    try:
+        _write(path, json.dumps(told.model_dump(mode="json")))
+    except OSError as error:  # over a store elsewhere a read-only file system is no hindrance
+        _log.warning(
+            "%s cannot be written (%s): commands need PLACET_REDIS_URL to find this process; "
+            "else set PLACET_DATA_DIR to a directory that can be written",
+            str(path),
+            error.strerror,
+        )
     try:
         yield
     finally:
         # Another process on the same directory may have come after us.
-        with suppress(DamagedFile):
+        with suppress(DamagedFile, OSError):
             if _read(path) == told:
                 path.unlink(missing_ok=True)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(text)
+        fresh.replace(path)
+    except OSError:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
 
 
 def found_running(data_dir: Path) -> Running | None:
@@ -183,8 +209,9 @@ def found_running(data_dir: Path) -> Running | None:
 
     Raises `SeveralRun`, `DamagedFile`. Starts nothing.
     """
-    places = (data_dir / RUNNING, data_dir / DEMO / RUNNING)
-    live = [running for path in places if (running := _read(path)) and _is_alive(running.pid)]
+    live = [
+        running for path in _places(data_dir) if (running := _read(path)) and _is_alive(running.pid)
+    ]
     if len(live) > 1:
         raise SeveralRun(
             f"Two deployments run in {data_dir}. Set PLACET_DATA_DIR to {data_dir / DEMO} for the "
@@ -193,10 +220,31 @@ def found_running(data_dir: Path) -> Running | None:
     return live[0] if live else None
 
 
+def _places(data_dir: Path) -> tuple[Path, Path]:
+    return data_dir / RUNNING, data_dir / DEMO / RUNNING
+
+
+def _not_used(data_dir: Path) -> Iterator[str]:
+    """Each running.json that is there and may not be believed, with the reason."""
+    for path in _places(data_dir):
+        with suppress(PermissionError):  # a directory that we may not enter holds no file of ours
+            if path.exists() and (unfit := _unfit(path)):
+                yield f"{path} is there, but not used: it {unfit.message}. {unfit.remedy}"
+
+
+def _unfit(path: Path) -> UnfitSecret | None:
+    try:
+        read_secret(path)
+    except UnfitSecret as error:
+        return error
+    return None
+
+
 def reached(settings: Settings) -> Settings:
     """`settings` of the deployment that the CLI is to work on.
 
-    Raises `NothingRuns`, `SeveralRun`, `DamagedFile`, `OtherKey`, `ConfigurationInvalid`.
+    Raises `NothingRuns`, `SeveralRun`, `DamagedFile`, `OtherSetting`, `OtherKey`,
+    `ConfigurationInvalid`.
     """
     if settings.redis_url is not None:
         return settings
@@ -205,7 +253,9 @@ def reached(settings: Settings) -> Settings:
         raise NothingRuns(
             f"No running Placet was found in {settings.data_dir}. Start one with `placet demo` or "
             "`placet serve`, or set PLACET_REDIS_URL or PLACET_DATA_DIR to the one you mean."
+            + "".join("\n" + told for told in _not_used(settings.data_dir))
         )
+    _check_same(settings, running)
     update: dict[str, object] = {
         "redis_url": SecretStr(running.redis_url),
         "namespace": running.namespace,
@@ -218,6 +268,23 @@ def reached(settings: Settings) -> Settings:
     for field, key in given.items():
         update[field] = _one_key(field, key, running.keys_dir / field)
     return settings.model_copy(update=update)
+
+
+def _check_same(settings: Settings, running: Running) -> None:
+    """Stops a command from working elsewhere than its settings say, and nobody noticing."""
+    own: dict[str, object] = {
+        "namespace": running.namespace,
+        "durability": running.durability,
+        "config_dir": running.config_dir.resolve(),
+    }
+    given = settings.model_copy(update={"config_dir": settings.config_dir.resolve()})
+    for field, used in own.items():
+        name = field.upper()
+        if name in settings.given and getattr(given, field) != used:
+            raise OtherSetting(
+                f"{PREFIX}{name} is {getattr(given, field)}, but the Placet that runs here uses "
+                f"{used}. Unset it, or set PLACET_REDIS_URL or PLACET_DATA_DIR to the one you mean."
+            )
 
 
 def _one_key(field: str, given: SecretStr | None, path: Path) -> SecretStr | None:

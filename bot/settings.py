@@ -40,6 +40,7 @@ KNOWN = frozenset((*_PLAIN, *_SECRET, *(name + "_FILE" for name in _SECRET), *_O
 _SERVICE_LINK = re.compile(
     r"SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?"
 )
+RUNNING_TELLS = ("NAMESPACE", "CONFIG_DIR", "DURABILITY")  # running.json holds them too
 T = TypeVar("T")
 
 
@@ -80,6 +81,7 @@ class Settings(Frozen):
     wait_ms: int = 200
     audit_key: SecretStr | None = None
     pseudonym_key: SecretStr | None = None
+    given: frozenset[str] = frozenset()  # of `RUNNING_TELLS` those that are set
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -101,6 +103,7 @@ class Settings(Frozen):
             wait_ms=read.one("WAIT_MS", values.whole(1, 2000), 200),
             audit_key=read.secret("AUDIT_KEY"),
             pseudonym_key=read.secret("PSEUDONYM_KEY"),
+            given=frozenset(name for name in RUNNING_TELLS if PREFIX + name in environment),
         )
         read.raise_faults()
         return settings

@@ -14,6 +14,7 @@ from bot.cli.command import FAILED, FINE, UNREACHABLE, Add, command
 from bot.deployment import (
     DamagedFile,
     NothingRuns,
+    OtherSetting,
     found_running,
     open_within_reach,
     reached,
@@ -111,8 +112,12 @@ def _check_store(settings: Settings, report: Report) -> None:
     try:
         found = reached(settings)
         faults, warnings = asyncio.run(_looked_at(found, is_found=settings.redis_url is None))
-    except NothingRuns:
+    except NothingRuns as error:
         report.seen.append(f"store: {_EMBEDDED}")
+        report.warnings += error.detail.splitlines()[1:]
+    except OtherSetting as error:
+        report.seen.append("store: not checked, for another deployment runs here")
+        report.warnings.append(error.detail)
     except ConfigurationInvalid as error:
         report.part("store", error.issues)
     except (DamagedFile, StoreFailure) as error:

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from approvals.errors import OtherKey, PlacetError, Refusal, StoreFailure, StoreRefused
 from bot.cli import callbacks, checking, clock, deciding, keys, serving
 from bot.cli.command import FAILED, FINE, UNREACHABLE, WRONG_USAGE, WrongUsage
-from bot.deployment import SeveralRun, Unreachable
+from bot.deployment import OtherSetting, SeveralRun, Unreachable
 from bot.telemetry import configure_logging
 from bot.terminal import OutputLost, Terminal
 
@@ -86,7 +86,7 @@ def _told(error: BaseException, terminal: Terminal, *, is_json: bool) -> int:
 
 
 def _exit_code(error: PlacetError) -> int:
-    if isinstance(error, WrongUsage | SeveralRun | OtherKey):
+    if isinstance(error, WrongUsage | SeveralRun | OtherSetting | OtherKey):
         return WRONG_USAGE
     if isinstance(error, Unreachable | StoreFailure | StoreRefused):
         return UNREACHABLE

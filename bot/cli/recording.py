@@ -10,7 +10,7 @@ from pathlib import Path
 
 from approvals.errors import ConfigurationInvalid, StoreFailure, StoreRefused
 from approvals.events import Event, RightRefused
-from bot.deployment import NothingRuns, open_store, reached
+from bot.deployment import NothingRuns, OtherSetting, open_store, reached
 from bot.settings import Settings
 from bot.terminal import Terminal
 
@@ -37,7 +37,7 @@ def _is_recorded(event: Event, words: str | None, config_dir: Path, settings: Se
         if found.config_dir.resolve() != config_dir.resolve():
             return False
         asyncio.run(_write(event, words, found))
-    except (NothingRuns, StoreFailure, StoreRefused, ConfigurationInvalid):
+    except (NothingRuns, OtherSetting, StoreFailure, StoreRefused, ConfigurationInvalid):
         return False
     return True
 

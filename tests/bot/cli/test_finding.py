@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -185,7 +186,34 @@ async def test_a_file_that_others_can_read_or_write_is_ignored(
         tmp_path / "data", office.shell.environment, tmp_path / "config", os.getpid()
     )
     path.chmod(0o666)
-    assert (await outside(office)("pending")).code == 3
+    result = await outside(office)("pending")
+    assert result.code == 3
+    assert f"{path} is there, but not used: it can be read by group or others." in result.err
+    assert "chmod 600" in result.err
+    assert f"{path} is there, but not used" in (await outside(office)("check")).err
+
+
+@pytest.mark.parametrize(
+    ("name", "same", "other"),
+    [
+        ("PLACET_NAMESPACE", None, "another"),
+        ("PLACET_DURABILITY", "local", "none"),
+        ("PLACET_CONFIG_DIR", None, "/another"),
+    ],
+)
+async def test_another_setting_than_the_deployments_is_refused_and_not_overruled(
+    office: Office, tmp_path: Path, name: str, same: str | None, other: str
+) -> None:
+    environment = office.shell.environment
+    write_running(tmp_path / "data", environment, tmp_path / "config", os.getpid())
+    shell = outside(office)
+    assert (await shell("pending", **{name: same or environment[name]})).code == 0
+    result = await shell("pending", "--json", **{name: other})
+    assert (result.code, result.data["error"]) == (2, "other_setting")
+    assert f"{name} is {other}, but the Placet that runs here uses" in result.err
+    checked = await shell("check", **{name: other})
+    assert "store: not checked, for another deployment runs here" in checked.out
+    assert f"Warning: {name} is {other}" in checked.err
 
 
 async def test_missing_keys_are_named_and_never_made(office: Office, tmp_path: Path) -> None:
@@ -253,6 +281,25 @@ def test_the_running_file_is_ours_alone_and_goes_with_us(tmp_path: Path) -> None
         assert told["durability"] == "none"
         assert {"namespace", "config_dir", "keys_dir"} <= told.keys()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir])
+def test_where_no_running_file_can_be_written_we_say_so_and_go_on(
+    tmp_path: Path, make: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    # A directory cannot be made in a file, and a file cannot take a directory's place.
+    data = tmp_path / "data"
+    (data if make is Path.touch else data / RUNNING).parent.mkdir(exist_ok=True)
+    make(data if make is Path.touch else data / RUNNING)
+    settings = Settings.from_environment(
+        {"PLACET_DATA_DIR": str(data), "PLACET_REDIS_URL": "redis://127.0.0.1:1"}
+    )
+    with running_file(settings):
+        pass
+    (record,) = caplog.records
+    assert "PLACET_DATA_DIR" in record.getMessage()
+    assert str(data / RUNNING) in record.getMessage()
+    assert make is Path.touch or [path.name for path in data.iterdir()] == [RUNNING]
 
 
 def test_the_running_file_of_a_successor_is_left_alone(tmp_path: Path) -> None:
