@@ -22,6 +22,7 @@ NAMES = st.text(alphabet="ab", max_size=8)
         ("*", "", True),
         ("a*a", "a", False),
         ("*b*a", "ab", False),
+        ("a*b*a", "aca", False),
         ("[ab]?", "[ab]?", True),
         ("[ab]?", "ax", False),
     ],
