@@ -21,6 +21,7 @@ from bot.web.problems import problem
 
 _UPGRADE = b"upgrade:"
 _NO_UPGRADE = b"refused:"  # as long, and no header of anybody's
+_LEAST_PIECE = 64
 
 _MALFORMED = problem(
     400,
@@ -57,6 +58,7 @@ class Bounds:
     head_s: float = 10.0  # from a head's first byte, or the connection's begin, to its end
     head_bytes: int = 32 * 1024
     body_bytes: int = 256 * 1024  # with its chunks' frames and trailers
+    held_bytes: int = 1024 * 1024  # that have come and may not be read yet
     unread_s: float = 30.0  # for a client that does not read its answer
     linger_s: float = 2.0  # for a refused client to read why
     connections: int = 20_000
@@ -68,7 +70,7 @@ class BoundedProtocol(HttpToolsProtocol):
     Written against uvicorn 0.54.0. Beyond asyncio's and httptools' callbacks it relies on
     `cycle`, `connections`, `server_state`, `headers`, `parser`, `pipeline`, `transport`, `loop`,
     `on_response_complete`, `send_400_response`, `_start_asgi_task` and
-    `_unsupported_upgrade_warning`; it pauses reading while a request waits in `pipeline`.
+    `_unsupported_upgrade_warning`.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unread: asyncio.TimerHandle | None = None
         self._unfed = b""  # what the parser has not seen yet, from `_fed` on
         self._fed = 0
+        self._is_at_line_start = True
         self._bytes = 0  # of this head, or of what follows it
         self._body_left: int | None = None  # where the head tells a length
         self._answered: RequestResponseCycle | None = None  # the oldest, not the newest as `cycle`
@@ -113,16 +116,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_unread()
 
     def data_received(self, data: bytes) -> None:
-        """Keeps what the parser may not see yet: uvicorn pauses reading meanwhile."""
+        """Keeps what the parser may not see yet."""
         if not self._is_refused:
             self._unfed = self._unfed[self._fed :] + data
             self._fed = 0
             self._feed()
+            self._hold()
 
     def on_response_complete(self) -> None:
         """The next request may be taken from what has come already."""
         super().on_response_complete()
         self._feed()
+        self._hold()
 
     def _feed(self) -> None:
         """Hands the parser piece by piece what there is, while no request waits in line."""
@@ -133,10 +138,20 @@ class BoundedProtocol(HttpToolsProtocol):
             self._fed += len(piece)
             self._bytes += len(piece)
             self._is_client_due = True
+            self._is_at_line_start = piece.endswith(b"\n")
             super().data_received(piece)
             self._judge_length()
         if self._fed == len(self._unfed):
             self._unfed, self._fed = b"", 0
+
+    def _hold(self) -> None:
+        """Reads no more while a request waits in line: uvicorn lets reading go on whenever the
+        application asks for a message, such as whether the client has left.
+        """
+        if self.pipeline and self._unfed:
+            self.flow.pause_reading()
+        if len(self._unfed) > self._bounds.held_bytes:
+            self.transport.abort()
 
     def _next_piece(self) -> bytes:
         """A line, so that a piece ends where its head or message does; of a body all that is left.
@@ -146,15 +161,18 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._body_left is not None:
             return self._unfed[self._fed : self._fed + self._body_left]
         end = self._unfed.find(b"\n", self._fed) + 1 or len(self._unfed)
-        if not self._is_in_head:
-            return self._unfed[self._fed : end]
-        line = self._unfed[self._fed : min(end, self._fed + self._bounds.head_bytes - self._bytes)]
+        if not self._is_in_head:  # of chunks not every empty line by itself
+            return self._unfed[self._fed : max(end, self._fed + _LEAST_PIECE)]
+        room = self._bounds.head_bytes - self._bytes
+        line = self._unfed[self._fed : min(end, self._fed + room)]
+        if not self._is_at_line_start:
+            return line
         name = line[: len(_UPGRADE)].lower()
         if name == _UPGRADE:
             # Behind an upgrade the parser reads no body, which clients of HTTP/2 send all the same.
             return _NO_UPGRADE + line[len(_UPGRADE) :]
-        is_whole = len(line) > len(name) or line.endswith(b"\n")
-        return line if is_whole or not _UPGRADE.startswith(name) else b""
+        is_whole = len(line) == room or line.endswith(b"\n") or not _UPGRADE.startswith(name)
+        return line if is_whole else b""
 
     def _judge_length(self) -> None:
         if self._is_refused or self.transport.is_closing():
@@ -201,6 +219,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Now the answer is due; if it went out before the body ended, the next head is."""
         super().on_message_complete()
         self._is_in_head = True
+        self._is_at_line_start = True
         self._bytes = 0
         self._body_left = None
         self._is_client_due = not self._is_answering

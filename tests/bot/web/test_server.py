@@ -368,6 +368,73 @@ async def test_a_body_sent_with_the_wish_to_upgrade_is_read_however_it_is_cut(se
             assert headers.get("connection") != "close"
 
 
+async def test_a_value_is_the_same_however_it_is_cut() -> None:
+    told: list[list[tuple[bytes, bytes]]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        told.append([*scope["headers"], (b"query", scope["query_string"])])
+        await Echo(gate=opened, is_early=True)(scope, receive, send)
+
+    opened = asyncio.Event()
+    opened.set()
+    sent = b"GET /?a=upgrade:1 HTTP/1.1\r\nHost: placet\r\nA: upgrade:42\r\n\r\n"
+    async with site(app=app) as there, there.connected() as peer:
+        await wait_until(lambda: there.connections == 1)
+        protocol = there.protocol
+        for cut in range(len(sent)):
+            protocol.data_received(sent[:cut])
+            protocol.data_received(sent[cut:])
+            assert (await peer.answer())[0] == 200
+    wanted = [(b"host", b"placet"), (b"a", b"upgrade:42"), (b"query", b"a=upgrade:1")]
+    assert told == [wanted] * len(sent)
+
+
+@pytest.mark.parametrize("name", [b"Upgrade: h2c", b"upgrade", b"U"])
+async def test_a_head_that_ends_in_a_name_cut_by_its_bound_is_refused(name: bytes) -> None:
+    async with site() as there, there.connected() as peer:
+        head = GET[:-2] + b"a: "
+        head += b"b" * (32 * 1024 - len(head) - 2 - 3) + b"\r\n"
+        peer.send(head + name + b"x" * 300_000)
+        await peer.problem(431, "request-header-fields-too-large")
+
+
+async def test_what_comes_behind_a_waiting_request_is_not_read_however_often_it_is_asked_for() -> (
+    None
+):
+    released = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def asks() -> None:
+            while True:  # uvicorn goes on reading each time
+                await receive()
+
+        asking = asyncio.create_task(asks())
+        await released.wait()
+        asking.cancel()
+        await Echo(gate=released, is_early=True)(scope, receive, send)
+
+    async with site(app=app) as there, there.connected() as peer:
+        peer.send(GET + GET)
+        await wait_until(lambda: there.connections == 1 and bool(there.protocol.pipeline))
+        protocol = there.protocol
+        before = len(protocol._unfed)
+        peer.send(GET * 100_000)
+        await wait_until(lambda: len(protocol._unfed) > before and protocol.flow.read_paused)
+        assert len(protocol._unfed) <= 1024 * 1024
+        released.set()
+        assert (await peer.answer())[0] == 200
+        peer.writer.transport.abort()
+
+
+async def test_who_sends_on_past_every_pause_is_cut_off() -> None:
+    echo = Echo()
+    async with site(echo=echo) as there, there.connected() as peer:
+        peer.send(GET + GET)
+        await wait_until(lambda: there.connections == 1 and bool(there.protocol.pipeline))
+        there.protocol.data_received(b"x" * 2_000_000)
+        assert await peer.is_closed()
+
+
 async def test_what_looks_like_an_upgrade_in_a_body_stays_as_it_is() -> None:
     async with site() as there, there.connected() as peer:
         body = b"a\nUpgrade: b\nupgrade"
