@@ -19,12 +19,10 @@ from bot.terminal import Terminal
 # `placet pending` need not wait for it.
 # ruff: noqa: PLC0415
 
-_OTHER_STORE = (
-    "PLACET_REDIS_URL",
-    "PLACET_AUDIT_KEY",
-    "PLACET_AUDIT_KEY_FILE",
-    "PLACET_PSEUDONYM_KEY",
-    "PLACET_PSEUDONYM_KEY_FILE",
+_OTHER_STORE = tuple(
+    PREFIX + name + place
+    for name in ("REDIS_URL", "AUDIT_KEY", "PSEUDONYM_KEY")
+    for place in ("", "_FILE")
 )
 
 Begun = Callable[[], None]  # called once `stop` is listened to

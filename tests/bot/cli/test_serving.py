@@ -153,6 +153,7 @@ def test_the_demo_with_its_sample_asks_and_says_goodbye(shell: Shell) -> None:
     "name",
     [
         "PLACET_REDIS_URL",
+        "PLACET_REDIS_URL_FILE",
         "PLACET_AUDIT_KEY",
         "PLACET_AUDIT_KEY_FILE",
         "PLACET_PSEUDONYM_KEY",
