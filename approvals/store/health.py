@@ -36,6 +36,17 @@ class Demands:
     replicas: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one look has found. `foreign` is None where the keys could not be compared."""
+
+    faults: tuple[str, ...]
+    warnings: tuple[str, ...]
+    is_full: bool
+    behind: timedelta
+    foreign: tuple[str, ...] | None
+
+
 class Health:
     """The store's last known condition. Nothing is assumed well before the first check."""
 
@@ -64,8 +75,10 @@ class Health:
 
         Changes nothing. `warnings` then hold what keeps nobody from working.
         """
-        unfit = await self._unfit()
-        self.faults = (*unfit, *_slow_clock(self.behind))
+        # Set at once and at the end: several tasks of a process look at the same time.
+        found = await self._look()
+        self.faults, self.warnings = found.faults, found.warnings
+        self.is_full, self.behind, self._foreign = found.is_full, found.behind, found.foreign
         return self.faults
 
     async def require(self) -> None:
@@ -75,8 +88,11 @@ class Health:
         A clock that is behind must not keep a process down: an admin resets it on a running one.
         """
         await self._require_now()
-        for name, mark in self._fingerprints.items():
-            await self._pipeline.run("HSETNX", self._keys.fingerprints, name, mark)
+        # All or none: of two first processes with different keys one must win.
+        marks = self._fingerprints.items()
+        await self._pipeline.run_together(
+            [("HSETNX", self._keys.fingerprints, name, mark) for name, mark in marks]
+        )
         await self._require_now()  # another process may have been the first
 
     async def _require_now(self) -> None:
@@ -97,25 +113,26 @@ class Health:
         if self._foreign:
             raise OtherKey("\n".join(self._foreign))
 
-    async def _unfit(self) -> list[str]:
-        self._foreign = None
+    async def _look(self) -> _Found:
         try:
             info = _parsed(cast("bytes", await self._pipeline.run("INFO")))
-            fsync = await self._settings("appendfsync", "no-appendfsync-on-rewrite")
-            self.is_full = _is_full(info)
-            apart = await self._read_clocks()
-            self._foreign = tuple(await self._foreign_keys())
+            settings = await self._settings("appendfsync", "no-appendfsync-on-rewrite")
+            behind, apart = await self._clocks()
+            foreign = tuple(await self._foreign_keys())
             # A server unfit to write to is told as that, and not as one that refused a write.
-            unfit = _faults(info, fsync, self._demands) or await self._refused()
+            unfit = _faults(info, settings, self._demands) or await self._refused()
         except StoreFailure as error:
-            self.warnings = ()
-            return [f"The store cannot be checked: {error.detail}"]
-        self.warnings = (
-            *(_local(info, fsync) if self._demands.durability == "none" else ()),
-            *([_FULL] if self.is_full else ()),
+            told = f"The store cannot be checked: {error.detail}"
+            faults = (told, *_slow_clock(self.behind))
+            return _Found(faults, (), self.is_full, self.behind, None)
+        is_full = _is_full(info)
+        warnings = (
+            *(_local(info, settings) if self._demands.durability == "none" else ()),
+            *([_FULL] if is_full else ()),
             *_clocks_apart(apart),
         )
-        return [*unfit, *self._foreign]
+        faults = (*unfit, *foreign, *_slow_clock(behind))
+        return _Found(faults, warnings, is_full, behind, foreign)
 
     async def _refused(self) -> list[str]:
         """What the store's user may not do: a commit would stop in its middle, half of it made."""
@@ -124,17 +141,19 @@ class Health:
         remedy = f"its user these commands, the keys ~{self._keys.pattern} and the channels &"
         return [f"{told}{remedy}{self._keys.pattern}."] if names else []
 
-    async def _read_clocks(self) -> timedelta:
-        """Sets `behind`; answers how far the store's clock is ahead of this host's."""
+    async def _clocks(self) -> tuple[timedelta, timedelta]:
+        """How far the store's clock is behind the time it has seen, and ahead of this host's."""
         now, seen = await self._pipeline.run_all([("TIME",), ("GET", self._keys.clock)])
-        if isinstance(now, Exception) or isinstance(seen, Exception):
-            raise StoreUnavailable("its time cannot be read")
+        for reply in (now, seen):
+            if isinstance(reply, Exception):
+                raise reply
         seconds, micros = cast("list[bytes]", now)
         millis = int(seconds) * 1000 + int(micros) // 1000
         text = cast("bytes | None", seen) or b"0"
-        ahead = int(text) - millis if text.isdigit() else 0
-        self.behind = timedelta(milliseconds=max(0, min(ahead, MOST_AHEAD_MS)))
-        return timedelta(milliseconds=millis - round(self._host_time() * 1000))
+        is_time = text.isdigit() and len(text) < 16
+        behind = min((int(text) if is_time else 0) - millis, MOST_AHEAD_MS)
+        apart = timedelta(milliseconds=millis - round(self._host_time() * 1000))
+        return timedelta(milliseconds=max(0, behind)), apart
 
     async def _foreign_keys(self) -> list[str]:
         names = list(self._fingerprints)
@@ -144,7 +163,7 @@ class Health:
             f"{name} is not the key that this deployment began with; give every process the same, "
             "or another PLACET_NAMESPACE."
             for name, mark in zip(names, known, strict=True)
-            if mark is not None and mark.decode() != self._fingerprints[name]
+            if mark is not None and mark != self._fingerprints[name].encode()
         ]
 
     def check_opening(self) -> None:

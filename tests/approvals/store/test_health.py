@@ -349,6 +349,7 @@ async def told_of_user(servers: Servers, *rights: str) -> tuple[str, ...]:
         ((KEYS, COMMANDS), "PUBLISH"),
         ((KEYS, CHANNELS, COMMANDS, "-xadd"), "XADD"),
         ((KEYS, CHANNELS, COMMANDS, "-zadd", "-set"), "ZADD, SET"),
+        ((KEYS, CHANNELS, COMMANDS, "-hdel"), "HDEL"),
     ],
 )
 async def test_a_user_without_the_rights_that_commits_need_is_refused(
@@ -357,6 +358,7 @@ async def test_a_user_without_the_rights_that_commits_need_is_refused(
     (fault,) = await told_of_user(servers, *rights)
     assert fault.startswith(f"the store refuses {refused} within scripts")
     assert "&{placet:own}:*" in fault
+    assert await servers.client(servers.started[-1]).keys("*") == []
 
 
 async def test_a_user_with_the_rights_that_readme_names_is_fit(servers: Servers) -> None:
@@ -395,6 +397,34 @@ async def test_a_process_with_other_keys_than_the_deployments_is_refused(servers
     await servers.store(server).health.require()
     with pytest.raises(OtherKey, match="PLACET_AUDIT_KEY is not the key"):
         await with_another_audit_key(servers, server).health.require()
+
+
+async def test_looks_at_the_same_time_hinder_each_other_in_nothing(servers: Servers) -> None:
+    store = servers.store(await servers.start(), Demands())
+    looks = await asyncio.gather(*(store.health.check() for _ in range(50)))
+    assert set(looks) == {()}
+    store.health.check_keys()
+
+
+async def test_of_two_first_processes_with_other_keys_one_wins(servers: Servers) -> None:
+    server = await servers.start()
+    mine, other = servers.store(server), with_another_audit_key(servers, server)
+    done = await asyncio.gather(
+        mine.health.require(), other.health.require(), return_exceptions=True
+    )
+    assert sorted(type(result).__name__ for result in done) == ["NoneType", "OtherKey"]
+    winner, loser = (mine, other) if done[0] is None else (other, mine)
+    await winner.health.require()
+    with pytest.raises(OtherKey):
+        await loser.health.require()
+
+
+@pytest.mark.parametrize("seen", [b"9" * 5000, b"soon", b"\xff"])
+async def test_a_time_that_is_none_is_no_time(servers: Servers, seen: bytes) -> None:
+    server = await servers.start()
+    store = servers.store(server, Demands())
+    await servers.client(server).set(store.keys.clock, seen)
+    assert await store.health.check() == ()
 
 
 async def test_other_keys_are_found_on_an_unfit_store_too(servers: Servers) -> None:
