@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import logging
 import signal
@@ -198,10 +197,11 @@ async def run_worker(parts: Parts, stop: asyncio.Event) -> None:
     finally:
         stopping.cancel()
         working.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await working
+        await asyncio.wait((working,))
         await egress.close()
         await pool.aclose()
+    if not working.cancelled():
+        working.result()
 
 
 async def run_both(

@@ -120,7 +120,8 @@ class QueueLoop:
             await self._handle(members, lease_end, now)
         except PlacetError as error:
             # The lease runs out and the member comes back: nothing is lost by giving up here.
-            _log.warning("work failed", extra={"queue": self.name, "code": error.code})
+            first = {"code": error.code, "member": members[0]}
+            _log.warning("work failed", extra={"queue": self.name, **first})
         except Exception:  # noqa: BLE001 - one member's fault must not stop the queue
             _log.exception("work failed", extra={"queue": self.name})
 
@@ -190,8 +191,9 @@ class Worker:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         metronome.add_job(self._check_health, "interval", seconds=5)
-        now = datetime.now(UTC)  # what was lost while nobody worked is found at once
-        metronome.add_job(self._sweep, "interval", seconds=30, next_run_time=now)
+        # Soon: what was lost while nobody worked; not at once: what is merely late the queue has.
+        soon = datetime.now(UTC) + timedelta(seconds=10)
+        metronome.add_job(self._sweep, "interval", seconds=30, next_run_time=soon)
         return metronome
 
     async def _check_health(self) -> None:

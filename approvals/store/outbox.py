@@ -5,7 +5,10 @@ A callback is a record of its own, so that an attempt never races a vote on its 
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, cast
@@ -16,9 +19,11 @@ from approvals.events import CallbackAttempted, CallbackReplayed, Event
 from approvals.model import ApprovalRequest, EventId, Origin, PersonId, RequestId, ServiceId
 from approvals.store.keys import Keys
 from approvals.store.log import EntryPlace, seal_entry
-from approvals.store.pipeline import Pipeline
-from approvals.store.scripts import Commit, Scripts, Write
+from approvals.store.pipeline import CommandRefused, Pipeline
+from approvals.store.scripts import Commit, Scripts, UnreadableRecord, Write
 from approvals.store.times import from_millis, millis
+
+_log = logging.getLogger(__name__)
 
 CallbackStatus = Literal["queued", "delivered", "refused", "dead"]
 AttemptWord = Literal["delivered", "failed", "refused", "dead"]
@@ -52,6 +57,24 @@ class Outcome:
     event: CallbackAttempted
     status: CallbackStatus
     again_in: timedelta | None = None
+
+
+def _callback(event: EventId, values: Sequence[bytes], body: bytes) -> Callback:
+    version, entries, status, attempts, service, request, url, at = (
+        value.decode() for value in values
+    )
+    return Callback(
+        id=event,
+        version=int(version or 0),
+        entries=int(entries or 0),
+        status=cast("CallbackStatus", status),
+        attempts=int(attempts),
+        service=ServiceId(service),
+        request=RequestId(request),
+        url=url,
+        created_at=from_millis(at),
+        body=body,
+    )
 
 
 def freeze(request: ApprovalRequest, event_type: str, at: datetime, entry: int, mac: str) -> bytes:
@@ -97,7 +120,7 @@ class Outbox:
         self._audit_key = audit_key
 
     async def callback(self, event: EventId) -> Callback:
-        """One callback. Raises `NotFound`."""
+        """One callback. Raises `NotFound`, and `UnreadableRecord` for what is none."""
         record = self._keys.callback(event)
         reply = await self._pipeline.run("HMGET", record, *_FIELDS)
         await self._scripts.confirm(record)
@@ -105,21 +128,25 @@ class Outbox:
         body = values.pop()
         if body is None:
             raise NotFound("There is no callback with this id.")
-        version, entries, status, attempts, service, request, url, at = (
-            value.decode() if value else "" for value in values
+        try:
+            return _callback(event, [value or b"" for value in values], body)
+        except (ValueError, OverflowError):
+            raise UnreadableRecord("A callback's record cannot be read.") from None
+
+    async def callbacks(self, events: Sequence[EventId]) -> list[Callback]:
+        """Those of several that are there and can be read, in order; the others are logged."""
+        found = await asyncio.gather(
+            *(self.callback(event) for event in events), return_exceptions=True
         )
-        return Callback(
-            id=event,
-            version=int(version or 0),
-            entries=int(entries or 0),
-            status=cast("CallbackStatus", status),
-            attempts=int(attempts),
-            service=ServiceId(service),
-            request=RequestId(request),
-            url=url,
-            created_at=from_millis(at),
-            body=body,
-        )
+        callbacks = []
+        for event, callback in zip(events, found, strict=True):
+            if isinstance(callback, Callback):
+                callbacks.append(callback)
+            elif isinstance(callback, NotFound | UnreadableRecord | CommandRefused):
+                _log.error("callback cannot be read", extra={"event_id": event})
+            else:
+                raise callback
+        return callbacks
 
     async def record_attempt(self, callback: Callback, lease_end: str, outcome: Outcome) -> bool:
         """Writes an attempt's outcome and gives the lease back; False when another was first."""

@@ -20,7 +20,7 @@ from approvals.store.keys import Keys
 from approvals.store.log import EntryPlace, SealedEntry, seal_entry
 from approvals.store.outbox import freeze, writes_of_new
 from approvals.store.pipeline import CommandRefused, Pipeline
-from approvals.store.scripts import Answer, Commit, Loaded, Scripts, Write
+from approvals.store.scripts import Answer, Commit, Loaded, Scripts, UnreadableRecord, Write
 from approvals.store.times import millis
 
 _log = logging.getLogger(__name__)
@@ -49,10 +49,6 @@ class Lease:
 
     member: RequestId
     end: str
-
-
-class UnreadableRecord(StoreUnavailable):
-    """What is stored is no request, or was made by a version too new: nothing is decided on it."""
 
 
 Leased = tuple[Stored, Change, Lease]

@@ -12,6 +12,7 @@ from typing import Literal, cast
 from pydantic_core import to_json
 from redis.exceptions import NoScriptError
 
+from approvals.errors import StoreUnavailable
 from approvals.store.keys import Keys, Queue
 from approvals.store.pipeline import Argument, CommandRefused, Pipeline, Reply
 from approvals.store.times import from_millis, millis
@@ -23,6 +24,10 @@ Code = Literal["OK", "DUP", "EXISTS", "RACE", "STALE", "BEHIND", "LATE", "INVALI
 Write = tuple[str | None, ...]
 NO_KEY = ("publish",)
 QUEUE_VERBS = ("schedule", "unschedule", "finish", "release")
+
+
+class UnreadableRecord(StoreUnavailable):
+    """What is stored is no record, or was made by a version too new: nothing is decided on it."""
 
 
 @dataclass(frozen=True, slots=True)

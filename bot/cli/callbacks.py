@@ -109,7 +109,7 @@ async def _on_their_way(at: Deployment) -> list[EventId]:
 
 
 async def _loaded(at: Deployment, events: list[EventId]) -> list[Callback]:
-    loaded = await asyncio.gather(*(at.store.outbox.callback(event) for event in events))
+    loaded = await at.store.outbox.callbacks(events)
     return sorted(loaded, key=lambda callback: callback.created_at)
 
 

@@ -15,8 +15,8 @@ from approvals.errors import StoreUnavailable
 from approvals.model import RequestId, ServiceId
 from approvals.store.keys import Keys
 from approvals.store.pipeline import CommandRefused
-from approvals.store.records import Lease, UnreadableRecord
-from approvals.store.scripts import Commit, Scripts
+from approvals.store.records import Lease
+from approvals.store.scripts import Commit, Scripts, UnreadableRecord
 from approvals.store.store import Store
 from approvals.store.times import millis
 from tests.approvals.store.support import REQUEST, commit_of, dump, stop_the_clock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -108,6 +109,31 @@ async def test_why_it_was_sent_again_is_kept_and_in_no_entry(office: Office) -> 
     kept = await office.store.pipeline.run("HGET", record, "replayed_because")
     assert kept == b"The receiver is back"
     assert "The receiver is back" not in str(await office.entries())
+
+
+async def damaged_body(office: Office, record: str) -> None:
+    await office.store.pipeline.run("HDEL", record, "body")
+
+
+async def damaged_count(office: Office, record: str) -> None:
+    await office.store.pipeline.run("HSET", record, "attempts", "x")
+
+
+async def another_kind(office: Office, record: str) -> None:
+    await office.store.pipeline.run("DEL", record)
+    await office.store.pipeline.run("SET", record, "text")
+
+
+@pytest.mark.parametrize("damage", [damaged_body, damaged_count, another_kind])
+async def test_a_damaged_letter_hides_no_other(
+    office: Office, damage: Callable[[Office, str], Awaitable[None]]
+) -> None:
+    damaged, sound = await a_dead_letter(office), await a_dead_letter(office)
+    await damage(office, office.store.keys.callback(damaged))
+    listed = await office.shell("callbacks", "list", "--dead", "--json")
+    assert [item["id"] for item in listed.data["items"]] == [sound]
+    result = await office.shell("callbacks", "replay", "--since", "2h", *AS_BEN, "--json")
+    assert (result.code, result.data) == (0, {"replayed": [sound]})
 
 
 async def test_nobody_but_an_admin_replays(office: Office) -> None:
