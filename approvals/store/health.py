@@ -19,7 +19,7 @@ from approvals.store.pipeline import CommandRefused, Pipeline
 from approvals.store.scripts import Scripts
 
 Durability = Literal["local", "replica", "none"]
-Settings = Mapping[str, str]
+ServerSettings = Mapping[str, str]
 LEAST_VERSION = (7, 0)
 FULL_AT = 0.85
 BEHIND_AFTER = timedelta(seconds=5)  # as in commit.lua
@@ -137,9 +137,11 @@ class Health:
     async def _refused(self) -> list[str]:
         """What the store's user may not do: a commit would stop in its middle, half of it made."""
         names = await self._scripts.probe()
-        told = f"the store refuses {', '.join(names)} within scripts, so commits would fail; give "
-        remedy = f"its user these commands, the keys ~{self._keys.pattern} and the channels &"
-        return [f"{told}{remedy}{self._keys.pattern}."] if names else []
+        if not names:
+            return []
+        ours = self._keys.pattern
+        told = f"the store refuses {', '.join(names)} within scripts, so commits would fail; "
+        return [f"{told}give its user these commands, the keys ~{ours} and the channels &{ours}."]
 
     async def _clocks(self) -> tuple[timedelta, timedelta]:
         """How far the store's clock is behind the time it has seen, and ahead of this host's."""
@@ -177,7 +179,7 @@ class Health:
         if self.faults:
             raise StoreUnavailable("The store is not fit for new decisions; see /readyz.")
 
-    async def _settings(self, *names: str) -> Settings:
+    async def _settings(self, *names: str) -> ServerSettings:
         """What CONFIG GET tells of each; a name is missing where it cannot be read."""
         told: dict[str, str] = {}
         for name in names:
@@ -215,12 +217,12 @@ def _is_full(info: dict[str, str]) -> bool:
     return limit > 0 and int(info.get("used_memory", "0")) >= FULL_AT * limit
 
 
-def _faults(info: dict[str, str], fsync: Settings, demands: Demands) -> list[str]:
+def _faults(info: dict[str, str], settings: ServerSettings, demands: Demands) -> list[str]:
     faults = [*_always(info)]
     if demands.durability == "local":
-        faults += _local(info, fsync)
+        faults += _local(info, settings)
     if demands.durability == "replica":
-        faults += _replicated(info, fsync, demands.replicas)
+        faults += _replicated(info, settings, demands.replicas)
     return faults
 
 
@@ -242,15 +244,15 @@ def _always(info: dict[str, str]) -> list[str]:
     return faults
 
 
-def _local(info: dict[str, str], fsync: Settings) -> list[str]:
+def _local(info: dict[str, str], settings: ServerSettings) -> list[str]:
     faults = _append_only(info)
-    policy = fsync.get("appendfsync")
+    policy = settings.get("appendfsync")
     if policy != "always":
         faults.append(
             f"appendfsync is {policy or 'unreadable'}, so an acknowledged decision may be lost; "
             "set appendfsync always and allow CONFIG GET, or use PLACET_DURABILITY=replica."
         )
-    if fsync.get("no-appendfsync-on-rewrite", "no") != "no":
+    if settings.get("no-appendfsync-on-rewrite", "no") != "no":
         faults.append(
             "no-appendfsync-on-rewrite is yes, so a decision acknowledged during a rewrite may be "
             "lost; set no-appendfsync-on-rewrite no."
@@ -258,8 +260,8 @@ def _local(info: dict[str, str], fsync: Settings) -> list[str]:
     return faults
 
 
-def _replicated(info: dict[str, str], fsync: Settings, replicas: int) -> list[str]:
-    faults = _append_only(info) if "appendfsync" in fsync else []
+def _replicated(info: dict[str, str], settings: ServerSettings, replicas: int) -> list[str]:
+    faults = _append_only(info) if "appendfsync" in settings else []
     connected = int(info.get("connected_slaves", "0"))
     if connected < replicas:
         faults.append(
