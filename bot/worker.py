@@ -27,8 +27,6 @@ from bot.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
 
-# A job is cancelled only when we stop; APScheduler would log that as an error.
-_WHEN_STOPPING = (asyncio.CancelledError,)
 TOGETHER = 100  # deadlines worked off in one go, while the next ones are on their way
 
 Handle = Callable[[Sequence[str], str, datetime], Awaitable[None]]
@@ -197,13 +195,13 @@ class Worker:
         return metronome
 
     async def _check_health(self) -> None:
-        with suppress(*_WHEN_STOPPING):
+        with suppress(asyncio.CancelledError):  # when we stop; the metronome logs it as an error
             for fault in await self._store.health.check():
                 _log.error("store not fit", extra={"fault": fault})
 
     async def _sweep(self) -> None:
         """Makes visible each expiry that the queue has lost; normally there is none."""
-        with suppress(PlacetError, *_WHEN_STOPPING):
+        with suppress(PlacetError, asyncio.CancelledError):  # as above
             for request in await self._service.sweep():
                 _log.warning("swept", extra={"request": request})
 
