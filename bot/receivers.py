@@ -33,18 +33,17 @@ def receivers_of(
     every channel, and its receivers may be on this host.
     """
     source = configuration.sources.services
-    platforms: frozenset[str] = frozenset()
     faults: list[Issue] = []
-    if not is_demo:
-        faults += notify_faults(configuration.policy, platforms, configuration.sources.policy)
+    if not is_demo:  # no platform can be configured yet
+        faults += notify_faults(configuration.policy, frozenset(), configuration.sources.policy)
+    secrets = _Secrets(configuration.directory, environment, source, faults)
     receivers = {}
     for service in configuration.services.all():
         if service.callback is None:
             continue
         destinations = service.callback.destinations(loopback=is_demo)
         faults += _unfit(service.id, service.callback, destinations, source)
-        secrets = _Secrets(configuration.directory, environment, source, faults).of(service)
-        receivers[service.id] = Receiver(destinations, secrets)
+        receivers[service.id] = Receiver(destinations, secrets.of(service))
     if faults:
         raise ConfigurationInvalid(sorted(faults))
     return receivers
