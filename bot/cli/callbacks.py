@@ -28,7 +28,7 @@ from bot.cli.command import (
     deployment,
     event_id,
     origin,
-    telling,
+    tell_done,
 )
 from bot.terminal import Terminal, table
 
@@ -82,12 +82,14 @@ def _replay(arguments: Namespace, terminal: Terminal) -> int:
             person = PersonId(arguments.person)
             _check_admin(at, person)
             done = [await _again(at, callback, person, why) for callback in await meant(at)]
-            with telling(terminal, f"Sent again: {', '.join(done) or 'nothing'}."):
-                if arguments.json:
-                    terminal.tell({"replayed": done})
-                else:
-                    told = [f"{event} is sent again." for event in done]
-                    terminal.say(*told or ["No dead letter was given up since then."])
+            tell_done(
+                terminal,
+                f"Sent again: {', '.join(done) or 'nothing'}.",
+                is_json=arguments.json,
+                data={"replayed": done},
+                lines=[f"{event} is sent again." for event in done]
+                or ["No dead letter was given up since then."],
+            )
 
     asyncio.run(replayed())
     return FINE

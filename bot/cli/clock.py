@@ -15,7 +15,7 @@ from bot.cli.command import (
     checked_reason,
     deployment,
     origin,
-    telling,
+    tell_done,
 )
 from bot.terminal import Terminal
 
@@ -37,11 +37,8 @@ def _reset(arguments: Namespace, terminal: Terminal) -> int:
             behind = await at.service.reset_clock(person, origin(), reason=why)
             milliseconds = behind // timedelta(milliseconds=1)
             told = f"The store's time follows its clock again, {milliseconds} ms back."
-            with telling(terminal, told):
-                if arguments.json:
-                    terminal.tell({"behind_ms": milliseconds})
-                else:
-                    terminal.say(told)
+            data = {"behind_ms": milliseconds}
+            tell_done(terminal, told, is_json=arguments.json, data=data, lines=[told])
 
     asyncio.run(reset())
     return FINE

@@ -7,7 +7,7 @@ import pwd
 import re
 import socket
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -77,6 +77,17 @@ def telling(terminal: Terminal, done: str) -> Iterator[None]:
     except OutputLost as lost:
         with suppress(OutputLost):
             terminal.complain(f"{done} The output could not be written ({lost}).")
+
+
+def tell_done(
+    terminal: Terminal, done: str, *, is_json: bool, data: object, lines: Sequence[str]
+) -> None:
+    """Tells of a change that is made, to machines or to people, within `telling`."""
+    with telling(terminal, done):
+        if is_json:
+            terminal.tell(data)
+        else:
+            terminal.say(*lines)
 
 
 def add_actor(parser: ArgumentParser, *, required: bool = True) -> None:

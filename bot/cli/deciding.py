@@ -29,7 +29,7 @@ from bot.cli.command import (
     origin,
     request_id,
     some_text,
-    telling,
+    tell_done,
 )
 from bot.terminal import Terminal, shortened, table, wrapped
 
@@ -170,11 +170,13 @@ async def _voted(arguments: Namespace, terminal: Terminal, vote: Vote, view: Ful
         except AlreadyFinal as refusal:
             final = await at.service.card_facts(request)
             raise _told_by_whom(refusal, final, at) from None
-        with telling(terminal, f"Your vote counts: {vote}."):
-            if arguments.json:
-                terminal.tell({**callback_data(after), "view": _view_data(view)})
-            else:
-                terminal.say(*_outcome(after, at, terminal.width))
+        tell_done(
+            terminal,
+            f"Your vote counts: {vote}.",
+            is_json=arguments.json,
+            data={**callback_data(after), "view": _view_data(view)},
+            lines=_outcome(after, at, terminal.width),
+        )
 
 
 def _cancel(arguments: Namespace, terminal: Terminal) -> int:
@@ -190,11 +192,13 @@ def _cancel(arguments: Namespace, terminal: Terminal) -> int:
             except AlreadyFinal as refusal:
                 final = await at.service.card_facts(request)
                 raise _told_by_whom(refusal, final, at) from None
-            with telling(terminal, "The request is cancelled."):
-                if arguments.json:
-                    terminal.tell(callback_data(after))
-                else:
-                    terminal.say(*_outcome(after, at, terminal.width))
+            tell_done(
+                terminal,
+                "The request is cancelled.",
+                is_json=arguments.json,
+                data=callback_data(after),
+                lines=_outcome(after, at, terminal.width),
+            )
 
     asyncio.run(cancelled())
     return FINE
