@@ -5,7 +5,6 @@ Kept apart from the composition root, so that `placet pending` need not load the
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Iterator
@@ -22,9 +21,11 @@ from approvals.store.health import Demands, Durability
 from approvals.store.pipeline import connection_pool
 from approvals.store.store import Store, StoreSecrets
 from bot import setting_values as values
+from bot.lock_file import has_ended
 from bot.secret_files import UnfitSecret, read_secret, strong
 from bot.settings import PREFIX, Fault, Settings
 from bot.store_place import PUT_RIGHT, check_reach, fit_url
+from bot.whole_file import write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -173,7 +174,8 @@ def running_file(settings: Settings, *, is_demo: bool = False) -> Iterator[None]
         is_demo=is_demo,
     )
     try:
-        _write(path, json.dumps(told.model_dump(mode="json")))
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        write_whole(path, told.model_dump_json().encode())
     except OSError as error:  # over a store elsewhere a read-only file system is no hindrance
         _log.warning(
             "%s cannot be written (%s): commands need PLACET_REDIS_URL to find this process; "
@@ -188,20 +190,6 @@ def running_file(settings: Settings, *, is_demo: bool = False) -> Iterator[None]
         with suppress(DamagedFile, OSError):
             if _read(path) == told:
                 path.unlink(missing_ok=True)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    try:
-        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(text)
-        fresh.replace(path)
-    except OSError:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise
 
 
 def found_running(data_dir: Path) -> Running | None:
@@ -328,12 +316,5 @@ def _read(path: Path) -> Running | None:
 
 
 def _is_alive(pid: int) -> bool:
-    if pid < 1:  # these name groups of processes; 1 is ours in a container
-        return False
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
+    # Below 1 are names of groups of processes, and no system counts to 2**31.
+    return 0 < pid < 2**31 and not has_ended(str(pid))

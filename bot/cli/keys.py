@@ -33,6 +33,7 @@ from bot.demo.company import demos_key
 from bot.deployment import configuration_in
 from bot.settings import Settings
 from bot.terminal import OutputLost, Terminal
+from bot.whole_file import write_whole
 
 _MOST_KEYS = 2
 
@@ -210,19 +211,7 @@ def _without_keys(data: object, service: Service) -> object:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    """The whole file at once: a reader sees the old one or the new one."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    mode = file.stat().st_mode & 0o7777
-    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        draft.chmod(mode)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_whole(file, content, file.stat().st_mode & 0o7777)
 
 
 def _explain(

@@ -13,6 +13,7 @@ from string import Template
 from approvals.signing import SECRET_PREFIX
 from bot.api_keys import key_hash, new_api_key
 from bot.secret_files import read_secret
+from bot.whole_file import write_whole
 
 SERVICE = "crm"
 APPROVERS = ("anna", "ben", "cleo")
@@ -55,7 +56,7 @@ def found_company(data_dir: Path, receiver: str | None) -> Company:
     config_dir.mkdir(parents=True, exist_ok=True)
     for file in sorted(_FILES.glob("*.yaml")):
         text = Template(file.read_text(encoding="utf-8")).substitute(names)
-        _write(config_dir / file.name, text)
+        write_whole(config_dir / file.name, text.encode())
     return company
 
 
@@ -75,7 +76,7 @@ def last_port(data_dir: Path) -> int:
 
 def keep_port(data_dir: Path, port: int) -> None:
     """Remembers the port for the next start."""
-    _write(data_dir / _PORT, str(port))
+    write_whole(data_dir / _PORT, str(port).encode())
 
 
 def _new_callback_secret() -> str:
@@ -85,16 +86,5 @@ def _new_callback_secret() -> str:
 def _kept(path: Path, make: Callable[[], str]) -> str:
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(path, make() + "\n")
+        write_whole(path, make().encode() + b"\n")
     return read_secret(path)
-
-
-def _write(path: Path, text: str) -> None:
-    """The whole file or none of it, readable by us alone."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
