@@ -1,0 +1,328 @@
+"""The cards of a request, for a channel, for one person, and in full. Words only, no platform.
+
+A channel card holds policy's words, service, requester, counts, data classes, times, state and id
+(DESIGN decision 9). Justification, subject, fields and reasons are in the review form alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from pydantic import JsonValue
+from pydantic_core import to_json
+
+from approvals.lifecycle import may_decide
+from approvals.model import ApprovalRequest, Person, PersonId, Requester
+from approvals.policy.people import People
+from approvals.privacy.full_view import FullView
+from bot.chat.card import (
+    Action,
+    Button,
+    Card,
+    Confirm,
+    Fact,
+    Form,
+    Input,
+    Item,
+    Line,
+    Listing,
+    Moment,
+    Quote,
+    Said,
+    Step,
+    Style,
+    Who,
+    plain,
+)
+
+_TRIAL = "Trial: the store of this deployment may lose decisions."
+_NO_ACCESS = " No access was given."
+_REASON = "Do not write personal data here."
+_CANCELLED_BY = {
+    "by_service": "by the service",
+    "by_requester": "by the requester",
+    "by_admin": "by an admin",
+    "subject_erased": "because its subject was erased",
+}
+_EXPIRED = {
+    "not_presented": " It reached no approver in time.",
+    "undeliverable": " It could not be delivered to any approver.",
+}
+
+
+class Messages:
+    """Makes cards. `people` answers today's people.yaml; `is_trial`: durability is `none`."""
+
+    def __init__(self, people: Callable[[], People], *, is_trial: bool = False) -> None:
+        self._people = people
+        self._is_trial = is_trial
+
+    def channel_card(self, request: ApprovalRequest) -> Card:
+        """The card that everybody in a channel sees, whatever state the request is in."""
+        return self._card(request, self._channel_buttons(request))
+
+    def personal_card(self, request: ApprovalRequest, person: Person) -> Card:
+        """The card as one person sees it who may see it: with what they can do, and its story."""
+        card = self._card(request, self._buttons_for(request, person))
+        return card.model_copy(update={"steps": tuple(self.steps(request))})
+
+    def superseded(self, request: ApprovalRequest) -> Card:
+        """In place of a card that was posted twice: no button, and where to look."""
+        title = request.asked.title
+        text = f"This card was posted twice by mistake; another one of this channel counts: {title}"
+        return Card(
+            state="info", title=title, text=f"{text}. Request {request.id}.", request=request.id,
+            notes=(("This card was posted twice by mistake. Use the other one.",),),
+        )  # fmt: skip
+
+    def review_form(self, request: ApprovalRequest, view: FullView, person: Person) -> Form:
+        """All that an entitled person may see, with Approve and Deny for who may still vote."""
+        card = self._card(request, ()).model_copy(
+            update={
+                "facts": (*self._facts(request), *_details(view)),
+                "quotes": tuple(_quotes(view)),
+                "steps": tuple(self.steps(request)),
+            }
+        )
+        if not may_vote(request, person):
+            return Form(title="Request in full", card=card)
+        approve = _button("approve", "Approve", request, "primary")
+        deny = _button("deny", "Deny", request, "danger")
+        reason = Input(name="reason", label="Reason (needed to deny)", hint=_REASON)
+        return Form(
+            title="Review this request", card=card, inputs=(reason,), submits=(approve, deny)
+        )
+
+    def deny_form(self, request: ApprovalRequest) -> Form:
+        """Asks for the reason that a denial needs."""
+        reason = Input(name="reason", label="Why is it denied?", hint=_REASON, is_required=True)
+        card = self._card(request, ())
+        deny = _button("deny", "Deny", request, "danger")
+        return Form(title="Deny this request", card=card, inputs=(reason,), submits=(deny,))
+
+    def listing(self, requests: Sequence[ApprovalRequest], person: Person, most: int) -> Listing:
+        """The requests that wait, the next to expire first; at most `most` rows."""
+        count = len(requests)
+        title = (
+            "Nothing waits for a decision" if not count else f"{_many(count, 'request')} waiting"
+        )
+        items = tuple(self._item(request, person) for request in requests[:most])
+        note = f"The next {most} to expire are shown." if count > most else ""
+        return Listing(title=title, text=f"{title}. {note}".strip(), items=items, note=note)
+
+    def steps(self, request: ApprovalRequest) -> Iterator[Step]:
+        """What has happened so far, oldest first."""
+        yield from sorted(self._steps(request), key=lambda step: step.at)
+
+    def outcome(self, request: ApprovalRequest) -> Line:
+        """How a final request ended: by whom, when, and what follows."""
+        decision = request.decision
+        if decision is None:
+            return ()
+        at = Moment(at=decision.at)
+        if decision.outcome == "approved" and request.grant:
+            use = (" Access may be used until ", Moment(at=request.grant.expires_at), ".")
+            return ("Approved", *self._by(request), " at ", at, ".", *use)
+        if decision.outcome == "denied":
+            return ("Denied", *self._by(request), " at ", at, ".", _NO_ACCESS)
+        if decision.outcome == "cancelled":
+            why = _CANCELLED_BY.get(decision.reason or "", "")
+            return (f"Cancelled {why} at ".replace("  ", " "), at, ".", _NO_ACCESS)
+        late = _EXPIRED.get(decision.reason or "", "")
+        return (f"Expired with {votes(request)} at ", at, ".", late, _NO_ACCESS)
+
+    def missing(self, request: ApprovalRequest) -> Line:
+        """How many approvals a pending request still lacks, and until when."""
+        return (f"{_lacking(request)} by ", Moment(at=request.expires_at, is_deadline=True), ".")
+
+    def who(self, person: PersonId) -> Who:
+        """A person by the name of people.yaml, or by id when they are no longer listed."""
+        known = self._people().person(person)
+        return Who(person=person, name=known.name if known else person)
+
+    def requester(self, requester: Requester) -> Line:
+        """Who asks: a person, or a machine with its owner."""
+        if requester.owner:
+            return (Said(text=requester.id), ", a machine of ", self.who(requester.owner))
+        return (self.who(requester.person) if requester.person else Said(text=requester.id),)
+
+    def _card(self, request: ApprovalRequest, buttons: tuple[Button, ...]) -> Card:
+        return Card(
+            state=request.status,
+            title=request.asked.title,
+            text=self._sentence(request),
+            request=request.id,
+            facts=tuple(self._facts(request)),
+            notes=tuple(self._notes(request)),
+            buttons=buttons,
+        )
+
+    def _facts(self, request: ApprovalRequest) -> Iterator[Fact]:
+        asked = request.asked
+        yield Fact(label="Asked by", line=self.requester(asked.requester))
+        yield Fact(label="Service", line=(request.service,))
+        if asked.record_count is not None:
+            yield Fact(label="Records", line=(f"{asked.record_count:,}",))
+        if asked.data_classes:
+            classes = Said(text=", ".join(asked.data_classes))
+            yield Fact(label="Data", line=(classes,))
+        if request.policy.decision == "review":
+            yield Fact(label="Approvals", line=(votes(request),))
+        if not request.is_final:
+            until = Moment(at=request.expires_at, is_deadline=True)
+            yield Fact(label="Decide by", line=(until,))
+
+    def _notes(self, request: ApprovalRequest) -> Iterator[Line]:
+        if request.is_final:
+            yield self.outcome(request)
+        else:
+            for review in request.approvals:
+                yield (self.who(review.person), " approved at ", Moment(at=review.at), ".")
+            yield (f"{_lacking(request)}.",)
+        why = request.policy.why
+        rule = f"Rule {request.policy.rule}: {why}" if why else f"Rule {request.policy.rule}"
+        yield (f"{rule}. Request {request.id}",)
+        if self._is_trial:
+            yield (_TRIAL,)
+
+    def _sentence(self, request: ApprovalRequest) -> str:
+        asked = request.asked
+        records = f", {_many(asked.record_count, 'record')}" if asked.record_count else ""
+        who = plain(self.requester(asked.requester))
+        state = self.outcome(request) or (f"{votes(request)}. ", *self.missing(request))
+        about = f"{asked.title}, asked by {who} through {request.service}{records}"
+        heading = "Approval needed: " if not request.is_final else ""
+        return f"{heading}{about}. {plain(state)} Request {request.id}."
+
+    def _channel_buttons(self, request: ApprovalRequest) -> tuple[Button, ...]:
+        if request.is_final:
+            return ()
+        review = _button("review", "Review", request, "plain" if _is_quick(request) else "primary")
+        deny = _button("deny", "Deny", request, "danger")
+        if not _is_quick(request):
+            return (review, deny)
+        quick = _button("approve", "Approve", request, "primary")
+        return (quick.model_copy(update={"confirm": _confirm(request)}), review, deny)
+
+    def _buttons_for(self, request: ApprovalRequest, person: Person) -> tuple[Button, ...]:
+        if may_vote(request, person):
+            return self._channel_buttons(request)
+        may_look = may_decide(request, person) or "auditor" in person.roles
+        buttons = [_button("review", "Details", request)] if may_look else []
+        may_cancel = person.id == request.asked.requester.person or "admin" in person.roles
+        if may_cancel and not request.is_final:
+            buttons.append(_button("cancel", "Cancel request", request))
+        return tuple(buttons)
+
+    def _steps(self, request: ApprovalRequest) -> Iterator[Step]:
+        asked_by = ("Asked by ", *self.requester(request.asked.requester))
+        yield Step(at=request.created_at, line=asked_by)
+        if request.first_shown_at:
+            yield Step(at=request.first_shown_at, line=("Shown to the approvers",))
+        for seen in request.views:
+            yield Step(at=seen.at, line=(self.who(seen.person), " looked at the details"))
+        for review in request.reviews:
+            verb = " approved" if review.vote == "approve" else " denied"
+            yield Step(at=review.at, line=(self.who(review.person), verb))
+        if request.decision:
+            yield Step(at=request.decision.at, line=(_OUTCOMES[request.decision.outcome],))
+        if request.grant and request.grant.status == "ended":
+            yield Step(at=request.grant.expires_at, line=("The access has ended",))
+
+    def _by(self, request: ApprovalRequest) -> Line:
+        by = request.decision.by if request.decision else ()
+        if not by:
+            rule = request.decision.rule if request.decision else None
+            return (f" by rule {rule}",)
+        people: list[str | Who] = []
+        for who in by:
+            people += [" and " if people else " by ", self.who(who.person)]
+        return tuple(people)
+
+    def _item(self, request: ApprovalRequest, person: Person) -> Item:
+        who = self.requester(request.asked.requester)
+        until = Moment(at=request.expires_at, is_deadline=True)
+        line: Line = (request.asked.title, ", asked by ", *who, f". {votes(request)}, by ", until)
+        buttons = self._buttons_for(request, person)
+        review = next((button for button in buttons if button.action == "review"), None)
+        return Item(line=line, button=review)
+
+
+_OUTCOMES = {
+    "approved": "The request is approved",
+    "denied": "The request is denied",
+    "expired": "The request has expired",
+    "cancelled": "The request is cancelled",
+}
+
+
+def may_vote(request: ApprovalRequest, person: Person) -> bool:
+    """Whether a vote of `person` would count now, as far as can be said before it is cast."""
+    has_voted = any(review.person == person.id for review in request.reviews)
+    return not request.is_final and not has_voted and may_decide(request, person)
+
+
+def votes(request: ApprovalRequest) -> str:
+    """`1 of 2 approvals`."""
+    return f"{len(request.approvals)} of {_many(request.policy.threshold, 'approval')}"
+
+
+def _lacking(request: ApprovalRequest) -> str:
+    lacks = request.policy.threshold - len(request.approvals)
+    if request.approvals:
+        return "One more approver is needed" if lacks == 1 else f"{lacks} more approvers are needed"
+    return "One approver is needed" if lacks == 1 else f"{lacks} different approvers are needed"
+
+
+def _is_quick(request: ApprovalRequest) -> bool:
+    return request.policy.quick_approve
+
+
+def _confirm(request: ApprovalRequest) -> Confirm:
+    records = request.asked.record_count
+    size = f" for {_many(records, 'record')}" if records is not None else ""
+    minutes = max(1, round(request.grant_ttl.total_seconds() / 60))
+    text = f"{request.asked.title}{size}. The access lasts {_many(minutes, 'minute')}."
+    return Confirm(title="Approve without looking at the details?", text=text, yes="Approve")
+
+
+def _button(action: Action, label: str, request: ApprovalRequest, style: Style = "plain") -> Button:
+    said = f"{label}: {request.asked.title}, request {request.id}"
+    return Button(
+        action=action, label=label, said=said, style=style,
+        request=request.id, revision=request.revision,
+    )  # fmt: skip
+
+
+def _details(view: FullView) -> Iterator[Fact]:
+    for label, value in (
+        ("Name given by the service", view.given_name),
+        ("Subject", view.subject),
+        ("Ticket", view.ticket),
+        ("Purpose", view.purpose),
+    ):
+        if value:
+            yield Fact(label=label, line=(Said(text=value),))
+    for field in view.fields:
+        yield Fact(label=f"Field {field.name}", line=(Said(text=field.value),))
+    if view.hidden_fields:
+        yield Fact(label="Not shown", line=(_many(view.hidden_fields, "more field"),))
+    for name, claim in view.context.items():
+        yield Fact(label=f"Context {name}", line=(Said(text=_shown(claim)),))
+
+
+def _quotes(view: FullView) -> Iterator[Quote]:
+    yield Quote(label="Why, in the requester's words", text=view.justification)
+    if view.said:
+        label = (
+            "Why it was denied" if view.request["status"] == "denied" else "Why it was cancelled"
+        )
+        yield Quote(label=label, text=view.said)
+
+
+def _shown(value: JsonValue) -> str:
+    return value if isinstance(value, str) else to_json(value).decode()
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

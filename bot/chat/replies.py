@@ -1,0 +1,85 @@
+"""What one person is told privately: what their click did, or why it did nothing and what next."""
+
+from __future__ import annotations
+
+from approvals.errors import (
+    AlreadyFinal,
+    AlreadyReviewed,
+    DeniedByPolicy,
+    InvalidRequest,
+    NotApprover,
+    NotFound,
+    NotReviewed,
+    OwnRequest,
+    PlacetError,
+    StaleRevision,
+    StoreFailure,
+)
+from approvals.model import ApprovalRequest
+from bot.chat.card import Card, Line, State, plain
+from bot.chat.messages import Messages, votes
+
+_NOTHING_CHANGED = "Nothing was changed."
+# What to do next, by the kind of refusal; the refusal itself says what is wrong.
+_NEXT: dict[type[PlacetError], str] = {
+    NotApprover: "Ask somebody who is; an admin may change the groups in people.yaml.",
+    OwnRequest: "Another approver has to look at it.",
+    AlreadyReviewed: "The other approvers decide the rest.",
+    NotReviewed: "Press Review, look at it, and approve there.",
+    StaleRevision: "Press Review to see how it stands now.",
+    NotFound: "It may be of another deployment.",
+    StoreFailure: "Try again in a moment.",
+}
+
+
+class Replies:
+    """Answers to one person, in full sentences."""
+
+    def __init__(self, messages: Messages) -> None:
+        self._messages = messages
+
+    def approved(self, request: ApprovalRequest) -> Card:
+        """Their approval counts, and what is still missing."""
+        if request.is_final:
+            return self._told(request, ("You approved it.", " ", *self._outcome(request)))
+        count: Line = (f"Your approval counts: {votes(request)}. ",)
+        return self._told(request, (*count, *self._messages.missing(request)))
+
+    def denied(self, request: ApprovalRequest) -> Card:
+        """Their denial ended the request."""
+        line = (f"You denied it. {_told_to(request)} No access was given.",)
+        return self._told(request, line)
+
+    def cancelled(self, request: ApprovalRequest) -> Card:
+        """They took the request back."""
+        return self._told(request, (f"The request is cancelled. {_told_to(request)}",))
+
+    def refused(self, error: PlacetError, request: ApprovalRequest | None = None) -> Card:
+        """Why nothing happened, who was first where somebody was, and what to do next."""
+        if isinstance(error, AlreadyFinal) and request and request.is_final:
+            line = ("It is already decided. ", *self._messages.outcome(request), " ")
+            return _card("refused", request, (*line, _NOTHING_CHANGED))
+        if isinstance(error, DeniedByPolicy):
+            return _card("refused", request, (error.detail,))
+        next_step = next((_NEXT[kind] for kind in type(error).__mro__ if kind in _NEXT), "")
+        said = "The store could not do it." if isinstance(error, StoreFailure) else error.detail
+        if isinstance(error, InvalidRequest):  # a person typed it: no pointers, only what is wrong
+            said = f"The reason {error.findings[0].message}."
+        return _card("refused", request, (f"{said} {_NOTHING_CHANGED} {next_step}".rstrip(),))
+
+    def _outcome(self, request: ApprovalRequest) -> Line:
+        return (*self._messages.outcome(request), f" {_told_to(request)}")
+
+    def _told(self, request: ApprovalRequest, line: Line) -> Card:
+        return _card("info", request, line)
+
+
+def _told_to(request: ApprovalRequest) -> str:
+    how = "is told now" if request.asked.callback_url else "sees it when it asks"
+    return f"{request.service} {how}."
+
+
+def _card(state: State, request: ApprovalRequest | None, line: Line) -> Card:
+    title = request.asked.title if request else "Placet"
+    where = request.id if request else None
+    return Card(state=state, title=title, text=plain(line), request=where, notes=(line,))
