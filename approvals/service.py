@@ -9,8 +9,8 @@ import asyncio
 import os
 import random
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,17 +18,14 @@ from approvals import lifecycle
 from approvals.ask import Ask, reason_text
 from approvals.change import Cancelling, Change, DenyRule, Voting
 from approvals.errors import (
-    ActionNotAllowed,
     DeniedByPolicy,
     IdempotencyConflict,
     NotAllowed,
-    NotApprover,
     NotFound,
-    OwnRequest,
     PlacetError,
     StoreUnavailable,
 )
-from approvals.events import ClockReset, RightRefused
+from approvals.events import ClockReset
 from approvals.intake import Chance, prepare
 from approvals.model import (
     ApprovalRequest,
@@ -43,6 +40,7 @@ from approvals.model import (
 from approvals.policy.analysis import Inquiry, deny_rule_in_force
 from approvals.policy.loader import Configuration
 from approvals.privacy.full_view import FullView, full_view
+from approvals.refusals import Refusals
 from approvals.store.listing import Filter, Page, page_of
 from approvals.store.records import Lease, Leased, Stored, used_key
 from approvals.store.scripts import Answer
@@ -69,6 +67,7 @@ class ApprovalService:
     def __init__(self, store: Store, configuration: Configuration) -> None:
         self.configuration = configuration
         self._store = store
+        self._refusals = Refusals(store.system, lambda: self.configuration.people)
 
     async def open(
         self, caller: Caller, ask: Ask, *, body: bytes, idempotency_key: str | None
@@ -82,7 +81,7 @@ class ApprovalService:
             return await self._repeated(used, body_mark)
         self._store.health.check_opening()  # a repeat wants nothing new, and is answered above
         at = (await clock).now
-        with self._noting_refused_service(caller):
+        with self._refusals.of_service(caller):
             opening = prepare(
                 self.configuration,
                 caller,
@@ -143,7 +142,7 @@ class ApprovalService:
             viewer = self._person(person)
             return lifecycle.view(stored.request, viewer, origin, shown, stored.now)
 
-        with self._noting_refusals(person, "view", request, origin):
+        with self._refusals.of_person(person, "view", request, origin):
             return self._full_view(await self._change(request, decide))
 
     async def review(
@@ -166,7 +165,7 @@ class ApprovalService:
             denied_by = self._deny_rule(stored.request)
             return lifecycle.review(stored.request, voting, stored.now, denied_by=denied_by)
 
-        with self._noting_refusals(person, vote, request, origin):
+        with self._refusals.of_person(person, vote, request, origin):
             after = await self._change(request, decide)
         is_by_policy = after.decision is not None and not after.decision.by
         if vote == "approve" and after.status == "denied" and is_by_policy:
@@ -184,7 +183,7 @@ class ApprovalService:
             cancelling = Cancelling(self._person(person), origin, words)
             return lifecycle.cancel_by_person(stored.request, cancelling, stored.now)
 
-        with self._noting_refusals(person, "cancel", request, origin):
+        with self._refusals.of_person(person, "cancel", request, origin):
             return await self._change(request, decide)
 
     async def pending(self, limit: int = 200) -> tuple[ApprovalRequest, ...]:
@@ -240,7 +239,7 @@ class ApprovalService:
     async def reset_clock(self, person: PersonId, origin: Origin, *, reason: str) -> timedelta:
         """An admin lets the store's time follow its clock again; answers how far it was behind."""
         words = reason_text(reason) or ""
-        with self._noting_refusals(person, "reset clock", None, origin):
+        with self._refusals.of_person(person, "reset clock", None, origin):
             if "admin" not in self._person(person).roles:
                 raise NotAllowed("Only an admin may reset the clock.")
         behind = (await self._store.records.read_clock()).behind
@@ -315,33 +314,6 @@ class ApprovalService:
                 "This Idempotency-Key was used with another body. Use a new key for a new request."
             )
         return Opened((await self._load(request)).request, is_new=False)
-
-    @contextmanager
-    def _noting_refused_service(self, caller: Caller) -> Iterator[None]:
-        try:
-            yield
-        except ActionNotAllowed as refusal:
-            event = RightRefused(actor=caller.service, code=refusal.code, wanted="open")
-            self._store.system.note_refusal(event)
-            raise
-
-    @contextmanager
-    def _noting_refusals(
-        self, person: PersonId, wanted: str, request: RequestId | None, origin: Origin
-    ) -> Iterator[None]:
-        try:
-            yield
-        except (NotAllowed, NotApprover, OwnRequest) as refusal:
-            is_known = self.configuration.people.person(person) is not None
-            event = RightRefused(
-                actor=person if is_known else "unknown",
-                code=refusal.code,
-                wanted=wanted,
-                request=request,
-                origin=origin,
-            )
-            self._store.system.note_refusal(event)
-            raise
 
     def _person(self, person: PersonId) -> Person:
         known = self.configuration.people.person(person)

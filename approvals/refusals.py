@@ -1,0 +1,52 @@
+"""Notes for the audit that somebody tried what they have no right to. Decides nothing.
+
+Wrapped around what may refuse: the refusal passes through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from approvals.errors import ActionNotAllowed, NotAllowed, NotApprover, OwnRequest
+from approvals.events import RightRefused
+from approvals.model import Caller, Origin, PersonId, RequestId
+from approvals.policy.people import People
+from approvals.store.system import SystemRecord
+
+
+class Refusals:
+    """Notes refused rights in the system record. `people` answers today's."""
+
+    def __init__(self, system: SystemRecord, people: Callable[[], People]) -> None:
+        self._system = system
+        self._people = people
+
+    @contextmanager
+    def of_service(self, caller: Caller) -> Iterator[None]:
+        """A service asks for an action that its entry lacks."""
+        try:
+            yield
+        except ActionNotAllowed as refusal:
+            event = RightRefused(actor=caller.service, code=refusal.code, wanted="open")
+            self._system.note_refusal(event)
+            raise
+
+    @contextmanager
+    def of_person(
+        self, person: PersonId, wanted: str, request: RequestId | None, origin: Origin
+    ) -> Iterator[None]:
+        """A person wants what is not theirs; who is in no file goes by `unknown`."""
+        try:
+            yield
+        except (NotAllowed, NotApprover, OwnRequest) as refusal:
+            is_known = self._people().person(person) is not None
+            event = RightRefused(
+                actor=person if is_known else "unknown",
+                code=refusal.code,
+                wanted=wanted,
+                request=request,
+                origin=origin,
+            )
+            self._system.note_refusal(event)
+            raise
