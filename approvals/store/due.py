@@ -13,8 +13,13 @@ from approvals.store.keys import Queue
 from approvals.store.scripts import Claimed, Scripts
 
 # Callbacks: longer than the longest outside call, so that no second worker starts the same work.
+# Cards: longer than two such calls, a post and the edit that takes it back.
 # Deadlines call nobody; a dead worker's expiries are to be visible within 5 s.
-LEASES = {"deadlines": timedelta(seconds=4), "callbacks": timedelta(seconds=15)}
+LEASES: dict[Queue, timedelta] = {
+    "deadlines": timedelta(seconds=4),
+    "callbacks": timedelta(seconds=15),
+    "cards": timedelta(seconds=30),
+}
 MOST = 200
 
 

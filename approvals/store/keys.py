@@ -11,8 +11,8 @@ from typing import Literal
 
 from approvals.model import EventId, RequestId, ServiceId
 
-Queue = Literal["deadlines", "callbacks"]
-QUEUES: tuple[Queue, ...] = ("deadlines", "callbacks")
+Queue = Literal["deadlines", "callbacks", "cards"]
+QUEUES: tuple[Queue, ...] = ("deadlines", "callbacks", "cards")
 
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 

@@ -16,6 +16,7 @@ from approvals.errors import NotConfirmed, StoreUnavailable
 from approvals.lifecycle import next_deadline
 from approvals.model import ApprovalRequest, EventId, RequestId, ServiceId, event_id
 from approvals.signing import Marks
+from approvals.store.cards import writes_of_face
 from approvals.store.keys import Keys
 from approvals.store.log import EntryPlace, SealedEntry, seal_entry
 from approvals.store.outbox import freeze, writes_of_new
@@ -201,6 +202,7 @@ class Records:
     ) -> Writes:
         writes = self._lists(before, after)
         writes += self._deadline(before, after, at, lease)
+        writes += writes_of_face(self._keys, before, after, at)
         if after.is_final and (before is None or not before.is_final):
             writes.append(("publish", self._keys.settled_channel, after.id))
         return writes

@@ -37,6 +37,7 @@ class Store:
     outbox: Outbox
     deadlines: DueQueue
     callbacks: DueQueue
+    cards: DueQueue
     log: Log
     system: SystemRecord
     health: Health
@@ -69,6 +70,7 @@ class Store:
             outbox=Outbox(pipeline, scripts, keys, secrets.audit),
             deadlines=DueQueue(scripts, "deadlines"),
             callbacks=DueQueue(scripts, "callbacks"),
+            cards=DueQueue(scripts, "cards"),
             log=Log(pipeline, keys),
             system=SystemRecord(scripts, keys, secrets.audit),
             # Without confirmation: a check must be able to name what keeps a WAIT short.
