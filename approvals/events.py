@@ -75,6 +75,19 @@ class RequestReviewed(Event):
     revision: int
 
 
+class RequestPresented(Event):
+    """The first card stands; `place` is the channel's name in the policy."""
+
+    type: str = "request.presented"
+    place: str
+
+
+class RequestUndeliverable(Event):
+    """Every place that was to be notified has refused the card."""
+
+    type: str = "request.undeliverable"
+
+
 class RequestDecided(Event):
     """The request became final. `reason` is a code, never a person's words."""
 

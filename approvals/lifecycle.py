@@ -28,7 +28,9 @@ from approvals.events import (
     GrantEnded,
     RequestDecided,
     RequestOpened,
+    RequestPresented,
     RequestReviewed,
+    RequestUndeliverable,
     RequestViewed,
 )
 from approvals.model import (
@@ -129,6 +131,25 @@ def cancel_by_person(request: ApprovalRequest, cancelling: Cancelling, now: date
         type="request.cancelled", actor=person.id, origin=cancelling.origin, reason=cause
     )
     return _cancel(request, now, cause, event, cancelling.reason)
+
+
+def on_presented(request: ApprovalRequest, place: str, now: datetime) -> Change | None:
+    """A card stands at `place`. None when it makes no difference: one stood before, or it is over.
+
+    What was undeliverable is presented too: a channel has been mended.
+    """
+    if request.is_final or request.delivery == "presented":
+        return None
+    shown = {"delivery": "presented", "first_shown_at": request.first_shown_at or now}
+    return Change(request.model_copy(update=shown), (RequestPresented(place=place),))
+
+
+def on_undeliverable(request: ApprovalRequest) -> Change | None:
+    """No place takes the card; people may still decide elsewhere. None where one has taken it."""
+    if request.is_final or request.delivery != "queued":
+        return None
+    after = request.model_copy(update={"delivery": "undeliverable"})
+    return Change(after, (RequestUndeliverable(),))
 
 
 def on_deadline(request: ApprovalRequest, now: datetime) -> Change | None:

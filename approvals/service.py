@@ -195,6 +195,24 @@ class ApprovalService:
         """One request, for who may see a card's facts. Raises `NotFound`."""
         return (await self._load(request)).request
 
+    async def on_presented(self, request: RequestId, place: str) -> None:
+        """A card stands at `place`; told again, or after the end, it changes nothing."""
+
+        def decide(stored: Stored) -> Change:
+            return _something(lifecycle.on_presented(stored.request, place, stored.now))
+
+        with suppress(NothingDue):
+            await self._change(request, decide)
+
+    async def on_undeliverable(self, request: RequestId) -> None:
+        """No place takes the card, and who waits for the request is to learn of it."""
+
+        def decide(stored: Stored) -> Change:
+            return _something(lifecycle.on_undeliverable(stored.request))
+
+        with suppress(NothingDue):
+            await self._change(request, decide)
+
     async def on_deadline(self, lease: Lease) -> ApprovalRequest | None:
         """What time does to a request; the lease is given back in the same commit.
 
@@ -338,12 +356,18 @@ def _time(stored: Stored) -> Change:
     return change
 
 
+def _something(change: Change | None) -> Change:
+    if change is None:
+        raise NothingDue
+    return change
+
+
 class NothingDue(PlacetError):
-    """Time changes nothing yet; it may at `next_deadline`."""
+    """Nothing changes; by time alone it may at `next_deadline`."""
 
     code = "nothing_due"
 
-    def __init__(self, next_deadline: datetime | None) -> None:
+    def __init__(self, next_deadline: datetime | None = None) -> None:
         super().__init__("Nothing is due.")
         self.next_deadline = next_deadline
 

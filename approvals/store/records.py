@@ -202,10 +202,9 @@ class Records:
     ) -> Writes:
         writes = self._lists(before, after)
         writes += self._deadline(before, after, at, lease)
-        writes += writes_of_face(self._keys, before, after, at)
-        if after.is_final and (before is None or not before.is_final):
+        if _outlook(after) not in (None, before and _outlook(before)):
             writes.append(("publish", self._keys.settled_channel, after.id))
-        return writes
+        return [*writes, *writes_of_face(self._keys, before, after, at)]
 
     def _lists(self, before: ApprovalRequest | None, after: ApprovalRequest) -> Writes:
         if before is not None:
@@ -243,6 +242,13 @@ class Records:
         if due - at < WAKE_WITHIN:
             writes.append(("publish", self._keys.wake_channel, "deadlines"))
         return writes
+
+
+def _outlook(request: ApprovalRequest) -> str | None:
+    """What a long-poll waits for: the end, or that nobody hears of the request; None before."""
+    if request.is_final:
+        return request.status
+    return "undeliverable" if request.delivery == "undeliverable" else None
 
 
 def _stored(request: RequestId, loaded: Loaded) -> Stored | None:

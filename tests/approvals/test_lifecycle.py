@@ -54,6 +54,7 @@ from tests.approvals.samples import (
 MINUTE = timedelta(minutes=1)
 LATER = NOW + MINUTE
 DEADLINE = NOW + EXPIRES_IN
+NOTIFYING = policy(notify=("desk",))
 DENY_RULE = DenyRule(rule="never-sell", say="We do not sell customer data")
 
 
@@ -109,6 +110,8 @@ def with_grant(status: GrantStatus) -> ApprovalRequest:
 
 STATES: dict[str, Callable[[], ApprovalRequest]] = {
     "pending": pending,
+    "queued": lambda: pending(NOTIFYING),
+    "undeliverable": lambda: pending(NOTIFYING, delivery="undeliverable"),
     "viewed": lambda: viewed(pending(), ANNA),
     "half approved": lambda: approve(viewed(pending(policy(threshold=2)), BEN), BEN).request,
     "approved": approved,
@@ -126,6 +129,8 @@ COMMANDS: dict[str, Callable[[ApprovalRequest], Change | None]] = {
     "service cancels": lambda request: lifecycle.cancel_by_service(request, LATER),
     "requester cancels": lambda request: cancel(request, JONAS),
     "admin cancels": lambda request: cancel(request, ADMIN),
+    "presented": lambda request: lifecycle.on_presented(request, "desk", LATER),
+    "undeliverable": lifecycle.on_undeliverable,
     "time, early": lambda request: lifecycle.on_deadline(request, NOW + 2 * MINUTE),
     "time, far on": lambda request: lifecycle.on_deadline(request, NOW + timedelta(days=9)),
 }
@@ -135,16 +140,23 @@ OPEN: dict[str, Outcome] = {
     "service cancels": "cancelled",
     "requester cancels": "cancelled",
     "admin cancels": "cancelled",
+    "presented": None,
+    "undeliverable": None,
     "time, early": None,
     "time, far on": "expired",
 }
+UNSHOWN: dict[str, Outcome] = {**OPEN, "view": "pending", "approve": NotReviewed}
 FINAL: dict[str, Outcome] = {
     **dict.fromkeys(COMMANDS, AlreadyFinal),
+    "presented": None,
+    "undeliverable": None,
     "time, early": None,
     "time, far on": None,
 }
 TABLE: dict[str, dict[str, Outcome]] = {
     "pending": {**OPEN, "view": "pending", "approve": NotReviewed},
+    "queued": {**UNSHOWN, "presented": "pending", "undeliverable": "pending"},
+    "undeliverable": {**UNSHOWN, "presented": "pending"},
     "viewed": {**OPEN, "view": "pending", "approve": "approved"},
     "half approved": {**OPEN, "view": "pending", "approve": NotReviewed},
     "approved": {**FINAL, "view": "approved", "time, far on": "approved"},
@@ -460,6 +472,8 @@ def test_a_deadline_is_reached_when_the_time_equals_it() -> None:
     ("state", "deadline"),
     [
         ("pending", DEADLINE),
+        ("queued", DEADLINE),
+        ("undeliverable", DEADLINE),
         ("half approved", DEADLINE),
         ("approved", LATER + GRANT_TTL),
         ("grant used", None),

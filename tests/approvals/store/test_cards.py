@@ -87,6 +87,14 @@ async def test_an_expiry_is_drawn(store: Store) -> None:
     assert await drawn(store) == MEMBERS
 
 
+async def test_that_a_card_stands_or_that_none_does_is_not_drawn(store: Store) -> None:
+    stored = await opened(store)
+    await drawn(store)
+    stored = await commit(store, stored, lifecycle.on_undeliverable(stored.request))
+    await commit(store, stored, lifecycle.on_presented(stored.request, "desk", stored.now))
+    assert await drawn(store) == []
+
+
 async def test_a_view_and_the_end_of_a_grant_are_not_drawn(store: Store) -> None:
     stored = await opened(store)
     stored = await commit(

@@ -351,6 +351,19 @@ async def test_workers_are_woken_for_what_is_due_soon_and_waiters_for_what_is_se
     assert await heard() == ("wake", "callbacks")
 
 
+async def test_waiters_are_woken_once_nobody_can_be_told_and_again_at_the_end(
+    store: Store, heard: Heard
+) -> None:
+    opened = await open_request(store, under=policy(notify=("desk",)))
+    assert await heard() == ("wake", "cards")
+    undeliverable = lifecycle.on_undeliverable(opened.request)
+    assert undeliverable is not None
+    opened = await commit(store, opened, undeliverable)
+    assert await heard() == ("settled", "req_1")
+    await commit(store, opened, denial(opened), "end")
+    assert await heard() == ("settled", "req_1")
+
+
 async def test_two_who_decide_at_once_give_one_decision_and_a_clear_loser(
     store: Store, engine: Engine
 ) -> None:
