@@ -44,6 +44,10 @@ class DueQueue:
         """Gives a member back; due again at `next_try` or at the wish made meanwhile."""
         return await self.scripts.finish_due(self.name, member, lease_end, next_try)
 
+    async def schedule(self, member: str) -> None:
+        """Makes a member due now, whoever holds it; for what a commit does not schedule."""
+        await self.scripts.schedule_due(self.name, member)
+
     async def finish_all(self, lease_end: str, next_tries: Mapping[str, datetime | None]) -> None:
         """As `finish` for several members of one claim, in one round trip."""
         await self.scripts.finish_all(self.name, lease_end, next_tries)

@@ -1,6 +1,7 @@
 """Every Redis key name, and nothing else. One hash tag, so that a commit's keys share a slot.
 
-Permanent (no TTL): request, system, keys, callback, idem, the lists, the queues, log, clock:seen.
+Permanent (no TTL): request, system, keys, callback, refs, idem, the lists, the queues, log,
+clock:seen.
 """
 
 from __future__ import annotations
@@ -67,6 +68,10 @@ class Keys:
     def callback(self, event: EventId) -> str:
         """A callback's frozen bytes and attempts (hash)."""
         return f"{self._tag}callback:{event}"
+
+    def refs(self, request: RequestId) -> str:
+        """Where a request's cards stand (hash, a field for each place and platform)."""
+        return f"{self._tag}refs:{request}"
 
     def queue(self, name: Queue) -> QueueKeys:
         """The sorted sets of a due queue."""

@@ -144,6 +144,8 @@ class Scripts:
         self._load = Script(pipeline, "load")
         self._claim = Script(pipeline, "claim_due")
         self._finish = Script(pipeline, "finish_due")
+        self._schedule = Script(pipeline, "schedule_due")
+        self._put_ref = Script(pipeline, "put_ref")
         self._probe = Script(pipeline, "probe")
 
     async def commit(self, commit: Commit) -> Answer:
@@ -217,6 +219,17 @@ class Scripts:
         """Gives back a lease; False when it had passed to somebody else."""
         (held,) = await self._finish.run(*self._finishing(queue, member, lease_end, next_try))
         return held == b"1"
+
+    async def schedule_due(self, queue: Queue, member: str) -> None:
+        """Makes a member due now, or as soon as its holder gives it back."""
+        names = self._keys.queue(queue)
+        keys = (names.due, names.leased, names.again, self._keys.clock)
+        await self._schedule.run(keys, (member,))
+
+    async def put_ref(self, refs: str, field: str, known: str, value: str) -> bytes:
+        """Puts a field that still holds `known` ('' = nothing); answers what it holds then."""
+        (held,) = await self._put_ref.run((refs,), (field, known, value))
+        return held
 
     async def finish_all(
         self, queue: Queue, lease_end: str, next_tries: Mapping[str, datetime | None]

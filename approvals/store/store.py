@@ -12,6 +12,7 @@ from approvals.store.due import DueQueue
 from approvals.store.health import Demands, Health
 from approvals.store.keys import Keys
 from approvals.store.log import Log
+from approvals.store.message_refs import MessageRefs
 from approvals.store.outbox import Outbox
 from approvals.store.pipeline import Confirmation, Pipeline
 from approvals.store.records import Records
@@ -38,6 +39,7 @@ class Store:
     deadlines: DueQueue
     callbacks: DueQueue
     cards: DueQueue
+    refs: MessageRefs
     log: Log
     system: SystemRecord
     health: Health
@@ -71,6 +73,7 @@ class Store:
             deadlines=DueQueue(scripts, "deadlines"),
             callbacks=DueQueue(scripts, "callbacks"),
             cards=DueQueue(scripts, "cards"),
+            refs=MessageRefs(pipeline, scripts, keys),
             log=Log(pipeline, keys),
             system=SystemRecord(scripts, keys, secrets.audit),
             # Without confirmation: a check must be able to name what keeps a WAIT short.

@@ -12,7 +12,9 @@ from approvals import lifecycle
 from approvals.change import Voting
 from approvals.events import CallbackAttempted
 from approvals.model import EventId, RequestId, ServiceId, event_id
+from approvals.store.cards import CardPlace
 from approvals.store.keys import QUEUES, Keys
+from approvals.store.message_refs import StoredRef
 from approvals.store.outbox import Outcome
 from approvals.store.store import Store
 from tests.approvals.samples import ANNA, CLI, opening, policy
@@ -31,6 +33,7 @@ def every_name(keys: Keys) -> list[str]:
         keys.by_subject("a" * 32),
         keys.idempotency(ServiceId("crm"), "a" * 32),
         keys.callback(EventId("evt_req_1_1")),
+        keys.refs(RequestId("req_1")),
         *(name for queue in queues for name in (queue.due, queue.leased, queue.again)),
     ]
 
@@ -45,7 +48,7 @@ def test_this_test_knows_every_method_that_makes_a_name() -> None:
     methods = {name for name, _ in inspect.getmembers(Keys, inspect.isfunction)}
     assert methods == {
         "__init__", "request", "by_service", "by_requester", "by_subject", "idempotency",
-        "callback", "queue",
+        "callback", "refs", "queue",
     }  # fmt: skip
 
 
@@ -70,7 +73,9 @@ async def test_no_key_a_journey_writes_has_an_end_or_another_tag(
 ) -> None:
     before = set(cast("list[bytes]", await client.keys("*")))
     now = await store.records.now()
-    change = lifecycle.open_request(opening(under=policy(quick_approve=True)), now)
+    change = lifecycle.open_request(
+        opening(under=policy(quick_approve=True, notify=("desk",))), now
+    )
     await store.records.open(change, now, ("key", "body"))
     stored = await store.records.load(change.request.id)
     assert stored is not None
@@ -81,10 +86,11 @@ async def test_no_key_a_journey_writes_has_an_end_or_another_tag(
     event = CallbackAttempted(type="callback.dead", attempt=1)
     await store.outbox.record_attempt(callback, claimed.lease_end, Outcome("dead", event, "dead"))
     await store.deadlines.claim()
+    await store.refs.put(CardPlace(stored.request.id, "desk"), "slack", StoredRef("C1", "1.0"))
 
     written = set(cast("list[bytes]", await client.keys("*"))) - before
     tag = store.keys.log.removesuffix("log").encode()
-    assert len(written) >= 9
+    assert len(written) >= 11
     for name in written:
         assert name.startswith(tag)
         assert await client.ttl(name) == -1, name

@@ -1,0 +1,89 @@
+"""Where a request's cards stand on the chat platforms, so that they are edited and not repeated.
+
+Put once by script: of two workers that post at once, one learns that the other was first.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import cast
+
+from approvals.model import RequestId
+from approvals.store.cards import CardPlace
+from approvals.store.keys import Keys
+from approvals.store.pipeline import Pipeline
+from approvals.store.records import insist
+from approvals.store.scripts import Scripts, UnreadableRecord
+
+Spot = tuple[str, str]  # a place, as the policy names it, and a platform
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRef:
+    """A message that stands, or the code by which the place `refused` it.
+
+    `drawn` is the fingerprint of the card last drawn there, '' while that is not known.
+    """
+
+    channel: str = ""
+    message: str = ""
+    drawn: str = ""
+    refused: str = ""
+
+    @property
+    def stands(self) -> bool:
+        """Whether there is a message to edit."""
+        return bool(self.message)
+
+
+class MessageRefs:
+    """The refs of every request, one for each place and platform."""
+
+    def __init__(self, pipeline: Pipeline, scripts: Scripts, keys: Keys) -> None:
+        self._pipeline = pipeline
+        self._scripts = scripts
+        self._keys = keys
+
+    async def of(self, request: RequestId) -> dict[Spot, StoredRef]:
+        """The refs of a request. Raises `UnreadableRecord`."""
+        reply = await self._pipeline.run("HGETALL", self._keys.refs(request))
+        flat = iter(cast("list[bytes]", reply))
+        return {_spot(field): _read(value) for field, value in zip(flat, flat, strict=True)}
+
+    async def put(
+        self, card: CardPlace, platform: str, ref: StoredRef, instead_of: StoredRef | None = None
+    ) -> StoredRef:
+        """Puts `ref` where `instead_of` (None = nothing) is held; answers what holds then.
+
+        That is `ref`, or what somebody else has put meanwhile.
+        """
+        key, field = self._keys.refs(card.request), _field(card, platform)
+        known = _written(instead_of) if instead_of else ""
+        held = await insist(lambda: self._scripts.put_ref(key, field, known, _written(ref)))
+        return _read(held)
+
+    async def doubt(self, card: CardPlace, platform: str, ref: StoredRef) -> None:
+        """Forgets what is drawn there, so that the next worker draws it whatever it believes."""
+        while ref.drawn:  # each turn but the last means that somebody else has drawn
+            ref = await self.put(card, platform, replace(ref, drawn=""), instead_of=ref)
+
+
+def _field(card: CardPlace, platform: str) -> str:
+    return f"{card.place}|{platform}"
+
+
+def _spot(field: bytes) -> Spot:
+    place, _, platform = field.decode(errors="replace").rpartition("|")
+    return place, platform
+
+
+def _written(ref: StoredRef) -> str:
+    return json.dumps(asdict(ref), separators=(",", ":"))
+
+
+def _read(value: bytes) -> StoredRef:
+    try:
+        return StoredRef(**json.loads(value))
+    except (ValueError, TypeError):
+        raise UnreadableRecord("A message ref of the store cannot be read.") from None
