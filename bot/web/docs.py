@@ -14,7 +14,8 @@ HEADERS = {
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
     "pre{overflow:auto;padding:1rem;border:1px solid #8888;border-radius:4px}"
-    ":root{color-scheme:light dark}th,td{text-align:left;padding:0 1rem 0 0;vertical-align:top}"
+    ":root{color-scheme:light dark;background:Canvas}"
+    "th,td{text-align:left;padding:0 1rem 0 0;vertical-align:top}"
 )
 _METHODS = ("get", "post", "delete")
 
@@ -34,10 +35,12 @@ def page(document: Json) -> bytes:
     title = _text(info, "title")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{_STYLE}</style></head><body><h1>{title}</h1>"
+        f'<meta name="viewport" content="width=device-width">'
+        f"<style>{_STYLE}</style></head><body><main><h1>{title}</h1>"
         f"<p>{_text(info, 'description')} The same for machines: "
         f'<a href="openapi.json">openapi.json</a>.</p>'
-        f"<h2>Calls</h2>{''.join(operations)}<h2>Shapes</h2>{''.join(shapes)}</body></html>"
+        f"<h2>Calls</h2>{''.join(operations)}<h2>Shapes</h2>{''.join(shapes)}</main>"
+        "</body></html>"
     ).encode()
 
 
@@ -64,7 +67,9 @@ def _parameters(operation: Json) -> str:
 
 
 def _shape(name: str, schema: object) -> str:
-    return f"<h3>{escape(name)}</h3><pre>{escape(json.dumps(schema, indent=2))}</pre>"
+    # Focusable, so that what is too wide can be scrolled without a mouse.
+    text = escape(json.dumps(schema, indent=2))
+    return f'<h3>{escape(name)}</h3><pre tabindex="0">{text}</pre>'
 
 
 def _part(value: Json, name: str) -> Json:
