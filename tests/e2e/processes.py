@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,9 @@ from typing import Any
 import aiohttp
 
 PATIENCE_S = 30
+PLACET = (Path(sys.executable).with_name("placet"),)
+
+Program = Sequence[str | Path]
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,12 @@ def environment(directory: Path, **changes: str) -> dict[str, str]:
     return inherited | {"PLACET_DATA_DIR": str(directory / "data"), "PLACET_PORT": "0"} | changes
 
 
-async def started(directory: Path, *words: str, **changes: str) -> Process:
+async def started(
+    directory: Path, *words: str, program: Program = PLACET, **changes: str
+) -> Process:
     """The console script, running."""
-    placet = Path(sys.executable).with_name("placet")
     return await asyncio.create_subprocess_exec(
-        placet,
+        *program,
         *words,
         cwd=directory,
         env=environment(directory, **changes),
@@ -97,9 +101,11 @@ async def line_with(process: Process, words: str) -> str:
 
 
 @asynccontextmanager
-async def running(directory: Path, *words: str, **changes: str) -> AsyncIterator[Process]:
+async def running(
+    directory: Path, *words: str, program: Program = PLACET, **changes: str
+) -> AsyncIterator[Process]:
     """The console script, running; stopped at the end unless the test has done so."""
-    process = await started(directory, *words, **changes)
+    process = await started(directory, *words, program=program, **changes)
     try:
         yield process
     finally:
@@ -109,9 +115,12 @@ async def running(directory: Path, *words: str, **changes: str) -> AsyncIterator
 
 
 @asynccontextmanager
-async def demo(directory: Path, *words: str, **changes: str) -> AsyncIterator[Demo]:
+async def demo(
+    directory: Path, *words: str, program: Program = PLACET, **changes: str
+) -> AsyncIterator[Demo]:
     """`placet demo --ready-json`, ready."""
-    async with running(directory, "demo", "--ready-json", *words, **changes) as process:
+    words = ("demo", "--ready-json", *words)
+    async with running(directory, *words, program=program, **changes) as process:
         facts = json.loads(await line_of(process))
         yield Demo(process, facts, directory / "data" / "demo")
 
