@@ -30,6 +30,7 @@ from bot.deployment import (
 )
 from bot.egress import Egress
 from bot.embedded import EmbeddedStore
+from bot.notifier import Notifier
 from bot.receivers import receivers_of
 from bot.settings import Settings, make_missing_keys
 from bot.telemetry import Metrics
@@ -176,8 +177,8 @@ async def run_web(
         await pool.aclose()
 
 
-async def run_worker(parts: Parts, stop: asyncio.Event) -> None:
-    """Works off the due queues until `stop`."""
+async def run_worker(parts: Parts, stop: asyncio.Event, notifier: Notifier | None = None) -> None:
+    """Works off the due queues until `stop`; cards only where a notifier is given."""
     pool = connection_pool(store_url(parts.settings))
     egress = Egress()
     sender = CallbackSender(
@@ -188,7 +189,7 @@ async def run_worker(parts: Parts, stop: asyncio.Event) -> None:
         parts.metrics,
     )
     working = asyncio.create_task(
-        Worker(parts.store, parts.service, sender, pool, parts.metrics).run()
+        Worker(parts.store, parts.service, sender, pool, parts.metrics, notifier=notifier).run()
     )
     stopping = asyncio.create_task(stop.wait())
     settle_memory()
@@ -205,12 +206,16 @@ async def run_worker(parts: Parts, stop: asyncio.Event) -> None:
 
 
 async def run_both(
-    parts: Parts, listener: socket.socket, stop: asyncio.Event, ready: Callable[[], None]
+    parts: Parts,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+    notifier: Notifier | None = None,
 ) -> None:
     """Web and worker in one process until `stop`; the CLI finds it by its running file."""
     with running_file(parts.settings, is_demo=parts.surroundings.is_demo):
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(run_worker(parts, stop))
+            tasks.create_task(run_worker(parts, stop, notifier))
             tasks.create_task(run_web(parts, listener, stop, ready))
 
 

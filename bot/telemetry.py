@@ -22,6 +22,7 @@ from approvals.model import ServiceId
 
 OpenOutcome = Literal["pending", "approved", "denied", "repeated", "refused", "failed"]
 CallbackOutcome = Literal["delivered", "failed", "refused", "dead"]
+CardOutcome = Literal["posted", "edited", "busy", "refused", "failed"]
 
 STRUCK = "[redacted]"
 _SHAPES = re.compile(r"plc_[a-z0-9-]{1,40}_\w+|whsec_[\w+/=-]+|(?<=://)[^/@\s]+(?=@)", re.ASCII)
@@ -124,6 +125,7 @@ class Metrics:
         )
         self._opened = self._counter("requests", "Requests asked", "service", "outcome")
         self._callbacks = self._counter("callback_attempts", "Callbacks sent", "outcome")
+        self._cards = self._counter("cards", "Cards put to a chat platform", "outcome")
         self._store = self._counter("store_failures", "Calls the store failed", "code")
         self._lateness = Histogram(
             "placet_expiry_lateness_seconds",
@@ -152,6 +154,10 @@ class Metrics:
     def callback_attempted(self, outcome: CallbackOutcome) -> None:
         """A callback was sent, or given up."""
         self._callbacks.labels(outcome).inc()
+
+    def card_worked(self, outcome: CardOutcome) -> None:
+        """A chat platform took a card, or did not."""
+        self._cards.labels(outcome).inc()
 
     def expired(self, lateness_seconds: float) -> None:
         """An expiry became visible so long after its deadline."""

@@ -23,6 +23,7 @@ from approvals.store.records import Lease
 from approvals.store.store import Store
 from approvals.store.subscription import Subscription
 from bot.callbacks import CallbackSender
+from bot.notifier import Notifier
 from bot.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
@@ -144,7 +145,10 @@ class QueueLoop:
 
 
 class Worker:
-    """All that happens later: expiry, grants' ends, callbacks, and the safety sweep."""
+    """All that happens later: expiry, grants' ends, callbacks, cards, and the safety sweep.
+
+    Without a notifier, when no chat platform is configured, cards wait in their queue.
+    """
 
     def __init__(
         self,
@@ -153,6 +157,8 @@ class Worker:
         sender: CallbackSender,
         wake_pool: BlockingConnectionPool,
         metrics: Metrics,
+        *,
+        notifier: Notifier | None = None,
     ) -> None:
         self._store = store
         self._service = service
@@ -162,10 +168,12 @@ class Worker:
             for member in members:
                 await sender.deliver(EventId(member), lease_end, now)
 
-        self._loops = (
+        self._loops = [
             QueueLoop(store.deadlines, self._on_deadlines, at_once=8, together=TOGETHER),
             QueueLoop(store.callbacks, deliver, at_once=512),
-        )
+        ]
+        if notifier:
+            self._loops.append(QueueLoop(store.cards, _drawing(notifier), at_once=32))
         self._wake = Subscription(
             wake_pool, store.keys.wake_channel, heard=self._heard, gap=self._wake_all
         )
@@ -220,3 +228,11 @@ class Worker:
     def _wake_all(self) -> None:
         for loop in self._loops:
             loop.wake()
+
+
+def _drawing(notifier: Notifier) -> Handle:
+    async def draw(members: Sequence[str], lease_end: str, now: datetime) -> None:
+        for member in members:
+            await notifier.draw_member(member, lease_end, now)
+
+    return draw

@@ -23,13 +23,15 @@ Spot = tuple[str, str]  # a place, as the policy names it, and a platform
 class StoredRef:
     """A message that stands, or the code by which the place `refused` it.
 
-    `drawn` is the fingerprint of the card last drawn there, '' while that is not known.
+    `drawn` is the fingerprint of the card last drawn there, '' while that is not known. `extra` are
+    messages posted besides it, by channel and id, whose buttons are still to be taken off.
     """
 
     channel: str = ""
     message: str = ""
     drawn: str = ""
     refused: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
 
     @property
     def stands(self) -> bool:
@@ -84,6 +86,8 @@ def _written(ref: StoredRef) -> str:
 
 def _read(value: bytes) -> StoredRef:
     try:
-        return StoredRef(**json.loads(value))
-    except (ValueError, TypeError):
+        fields = json.loads(value)
+        extra = tuple((channel, message) for channel, message in fields.pop("extra"))
+        return StoredRef(**fields, extra=extra)
+    except (ValueError, TypeError, AttributeError, KeyError):
         raise UnreadableRecord("A message ref of the store cannot be read.") from None

@@ -74,6 +74,15 @@ async def test_of_many_who_put_at_once_one_wins_and_all_learn_which(engine: Engi
         await store.close()
 
 
+async def test_messages_that_are_one_too_many_are_kept_beside_the_one_that_stands(
+    refs: MessageRefs,
+) -> None:
+    await refs.put(DESK, "slack", FIRST)
+    with_extra = replace(FIRST, extra=(("C1", "2.0"), ("C2", "3.0")))
+    assert await refs.put(DESK, "slack", with_extra, instead_of=FIRST) == with_extra
+    assert (await refs.of(REQUEST))["desk", "slack"] == with_extra
+
+
 async def test_a_refused_place_is_taken_by_the_first_message_that_stands(
     refs: MessageRefs,
 ) -> None:
@@ -101,7 +110,7 @@ async def test_what_is_in_doubt_counts_as_drawn_by_nobody(refs: MessageRefs) -> 
     assert (await refs.of(REQUEST))["desk", "slack"] == FIRST
 
 
-@pytest.mark.parametrize("value", ["", "[]", "{", '{"what": 1}', '"text"'])
+@pytest.mark.parametrize("value", ["", "[]", "{", "{}", '{"what": 1}', '"text"'])
 async def test_what_cannot_be_read_is_refused(
     refs: MessageRefs, client: Redis, keys: Keys, value: str
 ) -> None:
