@@ -68,6 +68,10 @@ class Marks:
         """Names a requester in lists."""
         return keyed_hash(self._key, "requester", requester)
 
+    def approver(self, person: str) -> str:
+        """Names who has voted, in lists."""
+        return keyed_hash(self._key, "approver", person)
+
     def idempotency(self, key: str) -> str:
         """Names an idempotency key, which is the caller's text and may hold anything."""
         return keyed_hash(self._key, "idempotency", key)

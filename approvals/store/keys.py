@@ -61,6 +61,10 @@ class Keys:
         """A data subject's requests (zset); `mark` is a keyed hash."""
         return f"{self._tag}by_subject:{mark}"
 
+    def by_approver(self, mark: str) -> str:
+        """The requests a person has voted on (zset); `mark` is a keyed hash."""
+        return f"{self._tag}by_approver:{mark}"
+
     def idempotency(self, service: ServiceId, mark: str) -> str:
         """Request id and body hash of an idempotency key; `mark` is the key's keyed hash."""
         return f"{self._tag}idem:{service}:{mark}"

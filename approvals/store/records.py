@@ -14,7 +14,14 @@ from pydantic import ValidationError
 from approvals.change import Change
 from approvals.errors import NotConfirmed, StoreUnavailable
 from approvals.lifecycle import next_deadline
-from approvals.model import ApprovalRequest, EventId, RequestId, ServiceId, event_id
+from approvals.model import (
+    ApprovalRequest,
+    EventId,
+    PersonId,
+    RequestId,
+    ServiceId,
+    event_id,
+)
 from approvals.signing import Marks
 from approvals.store.cards import writes_of_face
 from approvals.store.keys import Keys
@@ -127,14 +134,16 @@ class Records:
 
     async def of_service(self, service: ServiceId, before: str, limit: int) -> list[RequestId]:
         """A service's requests, newest first, older than the id `before` ('' = from the newest)."""
-        start = f"({before}" if before else "+"
-        key = self._keys.by_service(service)
-        reply = await self._pipeline.run("ZREVRANGEBYLEX", key, start, "-", "LIMIT", 0, limit)
-        return _ids(reply)
+        return await self._newest(self._keys.by_service(service), before, limit)
 
-    async def pending(self, limit: int) -> list[RequestId]:
-        """Pending requests, the next to expire first."""
-        reply = await self._pipeline.run("ZRANGE", self._keys.pending, 0, limit - 1)
+    async def of_approver(self, person: PersonId, before: str, limit: int) -> list[RequestId]:
+        """Requests a person has voted on, newest first, older than the id `before` as above."""
+        key = self._keys.by_approver(self._marks.approver(person))
+        return await self._newest(key, before, limit)
+
+    async def pending(self, limit: int, skip: int = 0) -> list[RequestId]:
+        """Pending requests, the next to expire first, without the first `skip`."""
+        reply = await self._pipeline.run("ZRANGE", self._keys.pending, skip, skip + limit - 1)
         return _ids(reply)
 
     async def overdue(self, by: timedelta, skip: int, limit: int) -> list[RequestId]:
@@ -142,6 +151,11 @@ class Records:
         until = str(millis(await self.now() - by))
         key = self._keys.pending
         reply = await self._pipeline.run("ZRANGEBYSCORE", key, "-inf", until, "LIMIT", skip, limit)
+        return _ids(reply)
+
+    async def _newest(self, key: str, before: str, limit: int) -> list[RequestId]:
+        start = f"({before}" if before else "+"
+        reply = await self._pipeline.run("ZREVRANGEBYLEX", key, start, "-", "LIMIT", 0, limit)
         return _ids(reply)
 
     def _commit_of(self, before: Stored, change: Change, op: str, lease: Lease | None) -> Commit:
@@ -209,7 +223,8 @@ class Records:
     def _lists(self, before: ApprovalRequest | None, after: ApprovalRequest) -> Writes:
         if before is not None:
             settled = after.is_final and not before.is_final
-            return [("zrem", self._keys.pending, after.id)] if settled else []
+            gone: Writes = [("zrem", self._keys.pending, after.id)] if settled else []
+            return [*gone, *self._voted(before, after)]
         requester = self._marks.requester(after.asked.requester.id)
         writes: Writes = [
             ("zadd", self._keys.by_service(after.service), "0", after.id),
@@ -222,6 +237,11 @@ class Records:
             due = str(millis(after.expires_at))
             writes.append(("zadd", self._keys.pending, due, after.id))
         return writes
+
+    def _voted(self, before: ApprovalRequest, after: ApprovalRequest) -> Writes:
+        new = after.reviews[len(before.reviews) :]
+        marks = (self._marks.approver(review.person) for review in new)
+        return [("zadd", self._keys.by_approver(mark), "0", after.id) for mark in marks]
 
     def _deadline(
         self,

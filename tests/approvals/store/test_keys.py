@@ -31,6 +31,7 @@ def every_name(keys: Keys) -> list[str]:
         keys.by_service(ServiceId("crm")),
         keys.by_requester("a" * 32),
         keys.by_subject("a" * 32),
+        keys.by_approver("a" * 32),
         keys.idempotency(ServiceId("crm"), "a" * 32),
         keys.callback(EventId("evt_req_1_1")),
         keys.refs(RequestId("req_1")),
@@ -47,8 +48,8 @@ def test_every_name_carries_the_one_hash_tag() -> None:
 def test_this_test_knows_every_method_that_makes_a_name() -> None:
     methods = {name for name, _ in inspect.getmembers(Keys, inspect.isfunction)}
     assert methods == {
-        "__init__", "request", "by_service", "by_requester", "by_subject", "idempotency",
-        "callback", "refs", "queue",
+        "__init__", "request", "by_service", "by_requester", "by_subject", "by_approver",
+        "idempotency", "callback", "refs", "queue",
     }  # fmt: skip
 
 
@@ -90,7 +91,7 @@ async def test_no_key_a_journey_writes_has_an_end_or_another_tag(
 
     written = set(cast("list[bytes]", await client.keys("*"))) - before
     tag = store.keys.log.removesuffix("log").encode()
-    assert len(written) >= 11
+    assert len(written) >= 12
     for name in written:
         assert name.startswith(tag)
         assert await client.ttl(name) == -1, name
