@@ -12,6 +12,7 @@ PlacetError
 │   │   ├── UnknownRequester   the requester maps to no person
 │   │   └── CallbackNotAllowed the callback URL is not the service's
 │   ├── Unauthorized           no valid API key
+│   ├── UnknownPerson          nobody known, where a person has to say who they are
 │   ├── NotAllowed             a right is missing
 │   ├── NotFound               no such thing, or not the caller's
 │   ├── NoApproverReachable    fewer may decide than the threshold needs
@@ -122,6 +123,10 @@ class WrongField(Refusal):
 
 
 class Unauthorized(Refusal):
+    code = "unauthorized"
+
+
+class UnknownPerson(Refusal):
     code = "unauthorized"
 
 

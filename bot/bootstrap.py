@@ -14,12 +14,21 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from approvals.inbox import Inbox
 from approvals.model import ServiceId
+from approvals.policy.people import People
 from approvals.service import ApprovalService
 from approvals.store.health import Health
 from approvals.store.pipeline import connection_pool
 from approvals.store.store import Store
 from bot.callbacks import CallbackSender, Receiver
+from bot.chat.console.adapter import ConsolePort
+from bot.chat.console.live import Live
+from bot.chat.console.routes import ConsoleParts, ConsoleRoutes
+from bot.chat.console.sessions import Sessions
+from bot.chat.identity import Identities
+from bot.chat.interactions import Interactions
+from bot.chat.messages import Messages
 from bot.deployment import (
     HostUnfit,
     PortBusy,
@@ -30,11 +39,12 @@ from bot.deployment import (
 )
 from bot.egress import Egress
 from bot.embedded import EmbeddedStore
-from bot.notifier import Notifier
+from bot.notifier import Notifier, Target
 from bot.receivers import receivers_of
 from bot.settings import Settings, make_missing_keys
 from bot.telemetry import Metrics
 from bot.web.app import create_app
+from bot.web.front import Handlers
 from bot.web.ops import Condition
 from bot.web.server import make_server, settle_memory
 from bot.web.waiting import Waiting
@@ -148,19 +158,23 @@ async def run_web(
 ) -> None:
     """Serves HTTP on `listener` until `stop`."""
     pool = connection_pool(store_url(parts.settings))
-    waiting = Waiting(Redis(connection_pool=pool), parts.store.keys)
+    client = Redis(connection_pool=pool)
+    waiting = Waiting(client, parts.store.keys)
+    live = Live(pool, parts.store.keys)
     app = create_app(
         service=parts.service,
         waiting=waiting,
         readiness=lambda: Condition(parts.store.health.faults, parts.store.health.warnings),
         metrics=parts.metrics,
         settings=parts.settings,
+        pages=_console(parts, live, client) if parts.surroundings.is_demo else None,
     )
     server = make_server(app, drain_s=DRAIN_S)
     try:
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(waiting.run()),
+                *([tasks.create_task(live.run())] if parts.surroundings.is_demo else []),
                 tasks.create_task(watch_health(parts.store.health)),
             ]
             serving = tasks.create_task(server.serve(sockets=[listener]))
@@ -169,6 +183,7 @@ async def run_web(
             ready()
             await stop.wait()
             await waiting.close()
+            live.close()
             server.should_exit = True
             await serving
             for task in background:
@@ -177,8 +192,49 @@ async def run_web(
         await pool.aclose()
 
 
-async def run_worker(parts: Parts, stop: asyncio.Event, notifier: Notifier | None = None) -> None:
-    """Works off the due queues until `stop`; cards only where a notifier is given."""
+def _console(parts: Parts, live: Live, client: Redis) -> Mapping[str, Handlers]:
+    """The routes of the demo's page. It has no login yet, so it stands nowhere else."""
+
+    def people() -> People:
+        return parts.service.configuration.people
+
+    messages = _messages(parts)
+    made = ConsoleParts(
+        service=parts.service,
+        inbox=Inbox(parts.store, lambda: parts.service.configuration),
+        interactions=Interactions(parts.service, Identities(people), messages),
+        messages=messages,
+        port=ConsolePort(client, parts.store.keys.console_channel),
+        sessions=Sessions(parts.settings.session_secret(), people),
+        live=live,
+        people=people,
+    )
+    return ConsoleRoutes(made).routes()
+
+
+def _notifier(parts: Parts, client: Redis) -> Notifier | None:
+    """Draws cards where there is a platform: in the demo the page stands in for every channel."""
+    if not parts.surroundings.is_demo:
+        return None
+    port = ConsolePort(client, parts.store.keys.console_channel)
+    messages = _messages(parts)
+    return Notifier(
+        parts.service,
+        parts.store,
+        lambda place: (Target("console", port, place),),
+        draw=messages.channel_card,
+        superseded=messages.superseded,
+        metrics=parts.metrics,
+    )
+
+
+def _messages(parts: Parts) -> Messages:
+    is_trial = parts.settings.durability == "none"
+    return Messages(lambda: parts.service.configuration.people, is_trial=is_trial)
+
+
+async def run_worker(parts: Parts, stop: asyncio.Event) -> None:
+    """Works off the due queues until `stop`."""
     pool = connection_pool(store_url(parts.settings))
     egress = Egress()
     sender = CallbackSender(
@@ -189,7 +245,14 @@ async def run_worker(parts: Parts, stop: asyncio.Event, notifier: Notifier | Non
         parts.metrics,
     )
     working = asyncio.create_task(
-        Worker(parts.store, parts.service, sender, pool, parts.metrics, notifier=notifier).run()
+        Worker(
+            parts.store,
+            parts.service,
+            sender,
+            pool,
+            parts.metrics,
+            notifier=_notifier(parts, Redis(connection_pool=pool)),
+        ).run()
     )
     stopping = asyncio.create_task(stop.wait())
     settle_memory()
@@ -206,16 +269,12 @@ async def run_worker(parts: Parts, stop: asyncio.Event, notifier: Notifier | Non
 
 
 async def run_both(
-    parts: Parts,
-    listener: socket.socket,
-    stop: asyncio.Event,
-    ready: Callable[[], None],
-    notifier: Notifier | None = None,
+    parts: Parts, listener: socket.socket, stop: asyncio.Event, ready: Callable[[], None]
 ) -> None:
     """Web and worker in one process until `stop`; the CLI finds it by its running file."""
     with running_file(parts.settings, is_demo=parts.surroundings.is_demo):
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(run_worker(parts, stop, notifier))
+            tasks.create_task(run_worker(parts, stop))
             tasks.create_task(run_web(parts, listener, stop, ready))
 
 

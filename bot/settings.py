@@ -81,6 +81,7 @@ class Settings(Frozen):
     wait_ms: int = 200
     audit_key: SecretStr | None = None
     pseudonym_key: SecretStr | None = None
+    session_key: SecretStr | None = None
     given: frozenset[str] = frozenset()  # of `RUNNING_TELLS` those that are set
 
     @classmethod
@@ -103,6 +104,7 @@ class Settings(Frozen):
             wait_ms=read.one("WAIT_MS", values.whole(1, 2000), 200),
             audit_key=read.secret("AUDIT_KEY"),
             pseudonym_key=read.secret("PSEUDONYM_KEY"),
+            session_key=read.secret("SESSION_KEY"),
             given=frozenset(name for name in RUNNING_TELLS if PREFIX + name in environment),
         )
         read.raise_faults()
@@ -119,6 +121,13 @@ class Settings(Frozen):
             [Fault(name, "is not set", remedy.format(name)) for name in missing]
         )
 
+    def session_secret(self) -> bytes:
+        """The key of the console's sessions; only where one is set or made there is a console."""
+        if self.session_key is None:
+            remedy = "Set it to 32 or more random characters, or name a file of mode 0600."
+            raise ConfigurationInvalid([Fault(PREFIX + "SESSION_KEY", "is not set", remedy)])
+        return self.session_key.get_secret_value().encode()
+
 
 def make_missing_keys(keys_dir: Path, settings: Settings) -> Settings:
     """`settings` with every key; a missing one is made below `keys_dir` once, and read after that.
@@ -127,7 +136,7 @@ def make_missing_keys(keys_dir: Path, settings: Settings) -> Settings:
     """
     faults: list[Fault] = []
     made: dict[str, SecretStr] = {}
-    for field in ("audit_key", "pseudonym_key"):
+    for field in ("audit_key", "pseudonym_key", "session_key"):
         if getattr(settings, field) is not None:
             continue
         try:

@@ -81,6 +81,10 @@ class People:
         """The person with today's groups."""
         return self._persons.get(person)
 
+    def everyone(self) -> list[Person]:
+        """Everybody, in the order of the file."""
+        return list(self._persons.values())
+
     def by_requester_id(self, requester: str) -> Person | None:
         """The one person a service means by `requester`."""
         person = self._by_requester_id.get(requester)

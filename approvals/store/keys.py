@@ -44,6 +44,7 @@ class Keys:
         self.dead_callbacks = self._tag + "dead_callbacks"
         self.wake_channel = self._tag + "wake"
         self.settled_channel = self._tag + "settled"
+        self.console_channel = self._tag + "console"
 
     def request(self, request: RequestId) -> str:
         """The record of a request (hash)."""

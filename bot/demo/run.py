@@ -43,6 +43,19 @@ class Options:
     pause_s: float = 45.0
 
 
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the demo is reached: `told` by whoever runs it, and `own` by host and port."""
+
+    told: str
+    own: str
+
+    @property
+    def page(self) -> str:
+        """Where people decide: by its own address, since it answers this machine alone."""
+        return self.own + "/console"
+
+
 async def run_demo(
     settings: Settings,
     options: Options,
@@ -62,23 +75,23 @@ async def run_demo(
         made = found_company(home.data_dir, url)
         surroundings = Surroundings(terminal.environment, is_demo=True)
         parts = await open_parts.enter_async_context(opened(stored, surroundings))
-        address = address_of(listener, home)
+        at = Addresses(address_of(listener, home), own_address(listener, home))
         ready = asyncio.Event()
         begun()
 
         def announce() -> None:
             if options.is_ready_json:
-                terminal.tell(_ready_facts(address, made))
-            terminal.say(*_greeting(parts, address, options, terminal))
+                terminal.tell(_ready_facts(at, made))
+            terminal.say(*_greeting(parts, at, options, terminal))
             ready.set()
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run_both(parts, listener, stop, announce))
             if options.has_sample:
                 sample = SampleService(
-                    Access(own_address(listener, home), made.api_key, made.callback_secret),
+                    Access(at.own, made.api_key, made.callback_secret),
                     terminal.say,
-                    lambda request: _approve_with(request, terminal),
+                    lambda request: f"{at.page}#{request}",
                     options.pause_s,
                 )
                 tasks.create_task(_ask_until(stop, ready, sample, receiver))
@@ -141,10 +154,10 @@ def _receiver(data_dir: Path) -> socket.socket:
         return listen("127.0.0.1", 0)
 
 
-def _ready_facts(address: str, made: Company) -> dict[str, object]:
+def _ready_facts(at: Addresses, made: Company) -> dict[str, object]:
     return {
-        "base_url": address,
-        "console_url": None,
+        "base_url": at.told,
+        "console_url": at.page,
         "service": company.SERVICE,
         "api_key": made.api_key,
         "callback_secret": made.callback_secret,
@@ -154,7 +167,7 @@ def _ready_facts(address: str, made: Company) -> dict[str, object]:
     }
 
 
-def _greeting(parts: Parts, address: str, options: Options, terminal: Terminal) -> list[str]:
+def _greeting(parts: Parts, at: Addresses, options: Options, terminal: Terminal) -> list[str]:
     placet = _program(terminal)
     home = parts.settings.data_dir
     people = parts.service.configuration.people
@@ -164,23 +177,20 @@ def _greeting(parts: Parts, address: str, options: Options, terminal: Terminal) 
     if options.has_sample:
         asks = ["A sample service called crm asks now and then, and says here what it was told."]
     return [
-        f"Placet's demo is ready at {address}. The pages of its API: {address}/docs",
+        f"Placet's demo is ready. Open {at.page} and decide.",
         f"Everything is made up and stays on this machine; state is kept in {home}.",
         *store_notes(parts.settings, is_embedded=False),
         "",
         *asks,
-        "To decide, open a second terminal in this directory:",
+        f"Who may approve: {', '.join(names)}. On the page you choose who you are.",
         "",
+        f"The pages of the API: {at.told}/docs",
+        "From a second terminal in this directory:",
         f"  {placet} pending",
         f'  {placet} approve ID --as anna --reason "Ticket checked"',
-        "",
-        f"Who may approve: {', '.join(names)}. Ctrl-C stops.",
+        "Ctrl-C stops.",
         "",
     ]
-
-
-def _approve_with(request: str, terminal: Terminal) -> str:
-    return f'{_program(terminal)} approve {request} --as anna --reason "Ticket checked"'
 
 
 def _program(terminal: Terminal) -> str:

@@ -39,19 +39,19 @@ class Access:
 
 
 class SampleService:
-    """Asks every `pause_s` seconds until cancelled. `approve_with` words the command to decide."""
+    """Asks every `pause_s` seconds until cancelled. `decide_at` says where people decide."""
 
     def __init__(
         self,
         access: Access,
         tell: Callable[..., None],
-        approve_with: Callable[[str], str],
+        decide_at: Callable[[str], str],
         pause_s: float = 45.0,
     ) -> None:
         self._access = access
         self._secret = callback_secret(access.callback_secret)
         self._tell = tell
-        self._approve_with = approve_with
+        self._decide_at = decide_at
         self._pause_s = pause_s
         self._heard: set[str] = set()
 
@@ -98,7 +98,7 @@ class SampleService:
             f"crm asks for {case.who}: may it {DEEDS[answer['action']].asked}?",
             f'Reason given: "{case.request["justification"]}"',
             f"It needs {people} until {_clock(datetime.fromisoformat(answer['expires_at']))}:",
-            f"  {self._approve_with(answer['id'])}",
+            f"  {self._decide_at(answer['id'])}",
         )
 
     async def _hear(self, request: web.Request) -> web.Response:

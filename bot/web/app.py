@@ -33,8 +33,12 @@ def create_app(
     readiness: Readiness,
     metrics: Metrics,
     settings: Settings,
+    pages: Mapping[str, Handlers] | None = None,
 ) -> Front:
-    """The application. `readiness` answers what is wrong now, and does not wait."""
+    """The application. `readiness` answers what is wrong now, and does not wait.
+
+    `pages` are further routes, which the document of the API does not list: the console's.
+    """
     authenticator = Authenticator(lambda: service.configuration, settings.trusted_proxies)
     requests = RequestRoutes(service, authenticator, waiting, metrics)
     ops = OpsRoutes(lambda: service.configuration, readiness, metrics, settings.durability)
@@ -48,6 +52,7 @@ def create_app(
         "/openapi.json": {"GET": _fixed(to_json(api), "application/json")},
         "/docs": {"GET": _fixed(docs.page(api), "text/html", docs.HEADERS)},
     }
+    routes |= pages or {}
     metrics.waiting.set_function(lambda: len(waiting))
     return Front(_framework(api, routes, metrics), routes, metrics)
 

@@ -39,6 +39,7 @@ KINDS: Mapping[type[PlacetError], Kind] = {
     errors.BodyTooLarge: Kind(413, "The body is too large"),
     errors.InvalidRequest: Kind(422, "Some fields are wrong"),
     errors.Unauthorized: Kind(401, "No valid API key"),
+    errors.UnknownPerson: Kind(401, "Nobody known"),
     errors.NotAllowed: Kind(403, "A right is missing"),
     errors.NotFound: Kind(404, "Not found"),
     errors.ActionNotAllowed: Kind(403, "The service may not ask for this action"),
@@ -150,5 +151,7 @@ async def _on_exception(_: Request, _error: Exception) -> Response:
 def _headers(error: PlacetError) -> dict[str, str]:
     if isinstance(error, errors.Unauthorized):
         return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, errors.UnknownPerson):
+        return {"WWW-Authenticate": "Placet-Person"}
     seconds = next((s for kind, s in _RETRY_AFTER_S.items() if isinstance(error, kind)), None)
     return {} if seconds is None else {"Retry-After": str(seconds)}

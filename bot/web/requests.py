@@ -30,7 +30,7 @@ from bot.web.waiting import Waiting, Watch
 DEFAULT_LIMIT, MOST_LIMIT = 50, 100
 MOST_WAIT_S = 60
 MOST_KEY_LENGTH = 255
-_REQUEST_ID = re.compile(r"req_[0-9A-HJKMNP-TV-Z]{26}")
+REQUEST_ID = re.compile(r"req_[0-9A-HJKMNP-TV-Z]{26}")
 _IDEMPOTENCY_KEY = re.compile(rf"[!-~](?:[ -~]{{0,{MOST_KEY_LENGTH - 2}}}[!-~])?")
 _ACTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,99}")
 _STATUSES: frozenset[str] = frozenset(get_args(Status))
@@ -159,7 +159,7 @@ def _json(data: object, status: int = 200, headers: Mapping[str, str] | None = N
 
 def _request_id(request: Request) -> RequestId:
     text = str(request.path_params["request_id"])
-    if not _REQUEST_ID.fullmatch(text):
+    if not REQUEST_ID.fullmatch(text):
         raise NotFound("No request of yours has this id.")
     return RequestId(text)
 
@@ -188,7 +188,7 @@ def _listing(request: Request) -> Listing:
         status=cast("Status | None", status),
         action=query.shaped("action", _ACTION, "must be the id of an action"),
         limit=query.number("limit", MOST_LIMIT) or DEFAULT_LIMIT,
-        cursor=query.shaped("cursor", _REQUEST_ID, "must be a `next_cursor` as answered"),
+        cursor=query.shaped("cursor", REQUEST_ID, "must be a `next_cursor` as answered"),
     )
     query.raise_findings()
     return asked

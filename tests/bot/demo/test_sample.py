@@ -276,7 +276,7 @@ async def test_the_sample_asks_at_our_own_door_whatever_others_call_it(tmp_path:
             await asyncio.sleep(0.005)
     stop.set()
     await running
-    assert "ready at http://127.0.0.1:1." in out.getvalue()
+    assert "API: http://127.0.0.1:1/docs" in out.getvalue()
 
 
 async def test_the_demo_refuses_an_address_that_others_can_reach(tmp_path: Path) -> None:

@@ -1,0 +1,397 @@
+// The page of the console: hears which requests changed, asks for their cards, sends clicks.
+// It makes no markup from data: cards come from the server, where every text is escaped.
+"use strict";
+(() => {
+const STEP = 100;           // cards that "Show more" adds
+const QUIET_MS = 40000;     // the server beats every 15 s; after so long the stream is lost
+const HEAL_EVERY_MS = 60000;
+const REOPEN_MS = [250, 500, 1000, 2000, 5000];
+const theme = localStorage.getItem("placet-theme") || "";
+if (theme) document.documentElement.dataset.theme = theme;
+
+const byId = (id) => document.getElementById(id);
+const meta = (name) => document.querySelector(`meta[name="${name}"]`).content;
+let offset = 0;             // the server's clock minus ours, in milliseconds
+let lastWord = Date.now();
+let lastHeal = 0;
+let failures = 0;
+let stream = null;
+let lastBoard = null;
+let opener = null;          // the request whose button opened the panel
+
+// -- asking the server ------------------------------------------------------------------------
+
+async function ask(path, options = {}) {
+  const reply = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
+  if (reply.status === 401 || reply.status === 403) {
+    location.reload();      // this tab belongs to somebody who no longer sits here
+    throw new Error("reloading");
+  }
+  const told = await reply.json();
+  if (!reply.ok) throw new Error(told.detail || "Placet could not answer.");
+  return told;
+}
+
+function post(path, body) {
+  const headers = { "Content-Type": "application/json", "X-Placet-CSRF": meta("placet-token") };
+  return ask(path, { method: "POST", headers, body: JSON.stringify(body) });
+}
+
+function unreachable(error) {
+  if (error.message === "reloading") return;
+  const known = error instanceof TypeError
+    ? "Placet cannot be reached, so it is not known whether this counted. Look again when it is back."
+    : error.message;
+  const panelError = byId("panel-error");
+  if (byId("panel").open && panelError) { panelError.textContent = known; panelError.hidden = false; }
+  else tell(paragraph(known));
+}
+
+// -- the lists --------------------------------------------------------------------------------
+
+const sections = () => [...document.querySelectorAll("#board > section")];
+const hidden = (section) => (section.dataset.more ? section.dataset.more.split(" ") : []);
+const orderOf = (entry) => Number(entry.split(":")[1]);
+const idOf = (entry) => entry.split(":")[0];
+
+function count() {
+  let waiting = 0;
+  for (const section of sections()) {
+    const shown = section.querySelectorAll("article").length;
+    const more = hidden(section).length;
+    section.querySelector(".count").textContent = shown + more;
+    const button = section.querySelector(".more");
+    button.hidden = more === 0;
+    button.textContent = `Show ${Math.min(STEP, more)} more of ${more}`;
+    if (section.id === "waiting") waiting = shown + more;
+  }
+  document.title = waiting ? `(${waiting}) Placet` : "Placet";
+}
+
+function parsed(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  return template.content.firstElementChild;
+}
+
+// Puts a card where it belongs, and focus and opened timeline back to where they were.
+function place(told) {
+  const before = byId(told.id);
+  const focused = before && before.contains(document.activeElement) ? document.activeElement : null;
+  const action = focused && focused.dataset.action;
+  const isOpen = before && before.querySelector("details[open]");
+  const from = before ? before.dataset.section : null;
+  if (before) before.remove();
+  for (const section of sections()) {
+    const rest = hidden(section).filter((entry) => idOf(entry) !== told.id);
+    section.dataset.more = rest.join(" ");
+  }
+  if (!told.section) return;
+  const section = byId(told.section);
+  const rest = hidden(section);
+  if (rest.length && told.order > orderOf(rest[0])) {
+    rest.push(`${told.id}:${told.order}`);
+    rest.sort((one, other) => orderOf(one) - orderOf(other));
+    section.dataset.more = rest.join(" ");
+    return;
+  }
+  const card = parsed(told.html);
+  const cards = section.querySelector(".cards");
+  const next = [...cards.children].find((each) => Number(each.dataset.order) > told.order);
+  cards.insertBefore(card, next || null);
+  if (isOpen && card.querySelector("details")) card.querySelector("details").open = true;
+  if (focused) (card.querySelector(`[data-action="${action}"]`) || card).focus();
+  if (from !== told.section) {
+    card.classList.add("fresh");
+    if (told.section === "waiting" && lastBoard !== null) announce(`New: ${told.text}`);
+  }
+}
+
+async function draw(ids) {
+  for (let start = 0; start < ids.length; start += 50) {
+    const query = ids.slice(start, start + 50).map((id) => `id=${encodeURIComponent(id)}`).join("&");
+    const told = await ask(`/console/cards?${query}`);
+    for (const card of told.cards) {
+      place(card);
+      touchPanel(card);
+    }
+  }
+  count();
+  tick();
+}
+
+// Draws everything anew: after a lost stream, a night, or more changes than one by one is worth.
+async function heal() {
+  lastHeal = Date.now();
+  const told = await ask("/console/board");
+  if (told.version !== meta("placet-version") || told.person !== document.body.dataset.person) {
+    location.reload();
+    return;
+  }
+  if (told.html === lastBoard) return;
+  lastBoard = told.html;
+  const focused = document.activeElement;
+  const card = focused && focused.closest ? focused.closest("article, section") : null;
+  const open = [...document.querySelectorAll("article details[open]")].map((each) => each.closest("article").id);
+  byId("board").innerHTML = told.html;
+  for (const id of open) {
+    const details = byId(id) && byId(id).querySelector("details");
+    if (details) details.open = true;
+  }
+  if (card) {
+    const again = byId(card.id);
+    const same = again && focused.dataset.action && again.querySelector(`[data-action="${focused.dataset.action}"]`);
+    if (again) (same || (again.matches("article") ? again : again.querySelector("h2"))).focus();
+  }
+  count();
+  tick();
+  const panel = byId("panel");
+  if (panel.open && panel.dataset.request) await draw([panel.dataset.request]);
+}
+
+async function showMore(section) {
+  const rest = hidden(section);
+  const wanted = rest.slice(0, STEP).map(idOf);
+  section.dataset.more = rest.slice(STEP).join(" ");
+  const last = section.querySelector("article:last-child");
+  await draw(wanted);
+  const first = last && last.nextElementSibling;
+  if (first) first.focus();
+}
+
+// -- the stream -------------------------------------------------------------------------------
+
+function listen() {
+  if (stream) stream.close();
+  stream = new EventSource("/console/events");
+  let isFirst = true;
+  const heard = (event) => {
+    lastWord = Date.now();
+    if (event.type !== "changed") offset = Number(event.data) - Date.now();
+    if (!isFirst) return;
+    isFirst = false;
+    failures = 0;
+    byId("offline").hidden = true;
+    heal().catch(unreachable);          // what changed while nobody listened
+  };
+  stream.addEventListener("beat", (event) => {
+    heard(event);
+    if (Date.now() - lastHeal > HEAL_EVERY_MS) heal().catch(unreachable);
+  });
+  stream.addEventListener("resync", (event) => { heard(event); heal().catch(unreachable); });
+  stream.addEventListener("changed", (event) => {
+    heard(event);
+    draw(event.data.split(" ")).catch(unreachable);
+  });
+  stream.addEventListener("error", () => {
+    stream.close();
+    if (failures > 1) byId("offline").hidden = false;
+    setTimeout(listen, REOPEN_MS[Math.min(failures, REOPEN_MS.length - 1)]);
+    failures += 1;
+  });
+}
+
+function look() {
+  if (document.visibilityState === "visible" && Date.now() - lastWord > QUIET_MS) {
+    lastWord = Date.now();
+    listen();
+  }
+}
+
+// -- times ------------------------------------------------------------------------------------
+
+function two(number) { return String(number).padStart(2, "0"); }
+
+function clock(at) {
+  const day = at.toDateString() === new Date().toDateString() ? "" : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} `;
+  return `${day}${two(at.getHours())}:${two(at.getMinutes())}`;
+}
+
+function left(ms) {
+  const seconds = Math.ceil(ms / 1000);
+  if (seconds < 60) return `${seconds} s left`;
+  if (seconds < 300) return `${Math.floor(seconds / 60)} min ${two(seconds % 60)} s left`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)} min left`;
+  return seconds < 172800 ? `${Math.floor(seconds / 3600)} h left` : `${Math.floor(seconds / 86400)} days left`;
+}
+
+function tick() {
+  const now = Date.now() + offset;
+  for (const time of document.querySelectorAll("time")) {
+    const at = new Date(time.dateTime);
+    let words = clock(at);
+    if ("deadline" in time.dataset) {
+      const rest = at - now;
+      words += rest > 0 ? ` (${left(rest)})` : " (time is up)";
+      time.classList.toggle("late", rest < 60000);
+      if (rest <= 0) close_votes(time.closest("article, #panel-form"));
+    }
+    if (time.textContent !== words) time.textContent = words;
+    if (!time.title) time.title = `${time.dateTime.slice(0, 19).replace("T", " ")} UTC`;
+  }
+}
+
+function close_votes(where) {
+  if (!where) return;
+  for (const button of where.querySelectorAll('[data-action="approve"], [data-action="deny"]')) button.disabled = true;
+}
+
+// -- clicks -----------------------------------------------------------------------------------
+
+function paragraph(text) {
+  const made = document.createElement("p");
+  made.textContent = text;
+  return made;
+}
+
+function tell(content) {
+  const box = document.createElement("div");
+  if (typeof content === "string") box.innerHTML = content; else box.append(content);
+  const close = document.createElement("button");
+  close.type = "button";
+  close.textContent = "Close";
+  close.addEventListener("click", () => box.remove());
+  box.append(close);
+  byId("reply").replaceChildren(box);
+  tick();
+}
+
+function announce(text) { byId("announce").textContent = text; }
+
+function openPanel(html, request) {
+  const panel = byId("panel");
+  panel.dataset.request = request;
+  byId("panel-form").innerHTML = html;
+  byId("reply").replaceChildren();
+  tick();
+  if (!panel.open) panel.showModal();
+  panel.scrollTop = 0;
+  byId("panel-title").focus();
+}
+
+function touchPanel(told) {
+  const panel = byId("panel");
+  if (!panel.open || panel.dataset.request !== told.id || panel.dataset.busy) return;
+  if (told.section && told.section === "waiting") return;
+  const submits = [...byId("panel-form").querySelectorAll("button[data-action]")];
+  if (!submits.length) return;
+  submits.forEach((button) => { button.disabled = true; });
+  const error = byId("panel-error");
+  error.textContent = told.text ? `There is nothing left for you to decide here. ${told.text}` : "You may not see this request any more.";
+  error.hidden = false;
+}
+
+// A second click while the first is on its way is the same click.
+async function click(button, inputs) {
+  const panel = byId("panel");
+  if (panel.dataset.busy) return;
+  const { action, request, revision } = button.dataset;
+  if (!panel.open) opener = { request, action };
+  panel.dataset.busy = "yes";
+  try {
+    const told = await post("/console/clicks", { action, request, revision: Number(revision), inputs });
+    if (told.form) {
+      openPanel(told.form, request);
+      if (inputs.reason !== undefined) needReason();
+    } else if (told.done || !panel.open) {
+      if (panel.open) panel.close();
+      tell(told.reply);
+    } else {
+      const error = byId("panel-error");
+      error.textContent = told.text;
+      error.hidden = false;
+    }
+    delete panel.dataset.busy;
+    await draw([request]);
+  } catch (error) {
+    unreachable(error);
+  } finally {
+    delete panel.dataset.busy;
+  }
+}
+
+function needReason() {
+  const reason = byId("reason");
+  const error = byId("panel-error");
+  reason.setAttribute("aria-invalid", "true");
+  error.textContent = "Say why: a denial needs a reason.";
+  error.hidden = false;
+  reason.focus();
+}
+
+function send(button) {
+  const reason = byId("reason");
+  if (button.dataset.action === "deny" && reason && !reason.value.trim()) { needReason(); return; }
+  const value = reason ? reason.value.trim() : "";
+  click(button, value ? { reason: value } : {});
+}
+
+function confirmed(button) {
+  const box = byId("ask");
+  byId("ask-title").textContent = button.dataset.ask;
+  byId("ask-text").textContent = button.dataset.askText;
+  byId("ask-yes").textContent = button.dataset.askYes;
+  byId("ask-yes").onclick = () => { box.close(); click(button, {}); };
+  box.showModal();
+}
+
+function onClick(event) {
+  const button = event.target.closest("button");
+  if (!button) return;
+  if (button.matches(".close")) byId("panel").close();
+  else if (button.id === "ask-no") byId("ask").close();
+  else if (button.matches(".more")) showMore(button.closest("section")).catch(unreachable);
+  else if (button.dataset.action && button.closest("#board")) {
+    if (button.dataset.ask) confirmed(button); else click(button, {});
+  }
+}
+
+// Focus goes back to the button that opened the panel, or to what stands in its place.
+function onPanelClosed() {
+  byId("panel-form").replaceChildren();
+  const card = opener && byId(opener.request);
+  const target = card && (card.querySelector(`[data-action="${opener.action}"]`) || card);
+  (target || byId("waiting-head")).focus();
+}
+
+function begin() {
+  byId("theme").value = theme;
+  byId("theme").addEventListener("change", (event) => {
+    const chosen = event.target.value;
+    localStorage.setItem("placet-theme", chosen);
+    if (chosen) document.documentElement.dataset.theme = chosen;
+    else delete document.documentElement.dataset.theme;
+  });
+  byId("switch").addEventListener("submit", (event) => {
+    event.preventDefault();
+    post("/console/person", { person: byId("person").value })
+      .then(() => { localStorage.setItem("placet-person", String(Date.now())); location.reload(); })
+      .catch(unreachable);
+  });
+  // Another tab has switched: this one would show somebody who no longer sits here.
+  addEventListener("storage", (event) => { if (event.key === "placet-person") location.reload(); });
+  document.addEventListener("click", onClick);
+  byId("panel").addEventListener("close", onPanelClosed);
+  byId("panel-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const button = event.submitter;
+    if (button && button.dataset.action) send(button);
+  });
+  // Enter in the reason must not press the first button, which is Approve.
+  byId("panel-form").addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches("input")) event.preventDefault();
+  });
+  addEventListener("online", () => { lastWord = 0; look(); });
+  addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
+  document.addEventListener("visibilitychange", look);
+  setInterval(() => { tick(); look(); }, 1000);
+  count();
+  tick();
+  listen();
+  document.documentElement.dataset.ready = "yes";
+  performance.mark("placet-interactive");
+}
+
+if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
+else begin();
+})();
