@@ -9,7 +9,9 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from approvals.model import KeyId
@@ -64,6 +66,40 @@ async def test_the_curl_opens_a_request(tmp_path: Path) -> None:
         answered, _ = await process.communicate()
 
     assert json.loads(answered)["status"] == "pending"
+
+
+async def test_the_python_asks_and_waits_until_somebody_decides(tmp_path: Path) -> None:
+    names: dict[str, object] = {}
+    exec(block("python", "urlopen"), names)
+    decided = names["decided"]
+    assert callable(decided)
+    async with demo(tmp_path, "--no-sample") as running:
+        facts = running.facts
+        body = {
+            "action": facts["actions"][0],
+            "requester": {"id": facts["requesters"][0]},
+            "justification": "Customer asked for a copy of their data",
+        }
+        call = asyncio.to_thread(decided, facts["base_url"], facts["api_key"], "ZD-1", body)
+        waiting = asyncio.create_task(call)
+        await approve_first_pending(facts)
+
+        assert (await waiting)["status"] == "approved"
+
+
+async def approve_first_pending(facts: dict[str, Any]) -> None:
+    """As a script does by the console's API: wait for a request, look at it, approve it."""
+    headers = {"X-Placet-Person": facts["approvers"][0]}
+    async with aiohttp.ClientSession(facts["base_url"], headers=headers) as client:
+        items: list[dict[str, Any]] = []
+        while not items:
+            async with client.get("/console/api/requests?status=pending") as reply:
+                items = (await reply.json())["items"]
+        path = f"/console/api/requests/{items[0]['id']}"
+        async with client.post(f"{path}/view") as reply:
+            assert reply.status == 200
+        async with client.post(f"{path}/review", json={"decision": "approve"}) as reply:
+            assert (await reply.json())["status"] == "approved"
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
