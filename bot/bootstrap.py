@@ -167,7 +167,7 @@ async def run_web(
         readiness=lambda: Condition(parts.store.health.faults, parts.store.health.warnings),
         metrics=parts.metrics,
         settings=parts.settings,
-        pages=_console(parts, live, client) if parts.surroundings.is_demo else None,
+        pages=_console(parts, live, client),
     )
     server = make_server(app, drain_s=DRAIN_S)
     try:
@@ -193,7 +193,10 @@ async def run_web(
 
 
 def _console(parts: Parts, live: Live, client: Redis) -> Mapping[str, Handlers]:
-    """The routes of the demo's page. It has no login yet, so it stands nowhere else."""
+    """The routes of the demo's page. It has no login yet, so elsewhere there are none."""
+    key = parts.settings.session_key
+    if not parts.surroundings.is_demo or key is None:
+        return {}
 
     def people() -> People:
         return parts.service.configuration.people
@@ -205,7 +208,7 @@ def _console(parts: Parts, live: Live, client: Redis) -> Mapping[str, Handlers]:
         interactions=Interactions(parts.service, Identities(people), messages),
         messages=messages,
         port=ConsolePort(client, parts.store.keys.console_channel),
-        sessions=Sessions(parts.settings.session_secret(), people),
+        sessions=Sessions(key.get_secret_value().encode(), people),
         live=live,
         people=people,
     )

@@ -81,7 +81,7 @@ class Settings(Frozen):
     wait_ms: int = 200
     audit_key: SecretStr | None = None
     pseudonym_key: SecretStr | None = None
-    session_key: SecretStr | None = None
+    session_key: SecretStr | None = None  # where none is, there is no console
     given: frozenset[str] = frozenset()  # of `RUNNING_TELLS` those that are set
 
     @classmethod
@@ -120,13 +120,6 @@ class Settings(Frozen):
         raise ConfigurationInvalid(
             [Fault(name, "is not set", remedy.format(name)) for name in missing]
         )
-
-    def session_secret(self) -> bytes:
-        """The key of the console's sessions; only where one is set or made there is a console."""
-        if self.session_key is None:
-            remedy = "Set it to 32 or more random characters, or name a file of mode 0600."
-            raise ConfigurationInvalid([Fault(PREFIX + "SESSION_KEY", "is not set", remedy)])
-        return self.session_key.get_secret_value().encode()
 
 
 def make_missing_keys(keys_dir: Path, settings: Settings) -> Settings:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import version
+from types import MappingProxyType
 
 from fastapi import FastAPI
 from pydantic_core import to_json
@@ -33,7 +34,7 @@ def create_app(
     readiness: Readiness,
     metrics: Metrics,
     settings: Settings,
-    pages: Mapping[str, Handlers] | None = None,
+    pages: Mapping[str, Handlers] = MappingProxyType({}),
 ) -> Front:
     """The application. `readiness` answers what is wrong now, and does not wait.
 
@@ -52,7 +53,7 @@ def create_app(
         "/openapi.json": {"GET": _fixed(to_json(api), "application/json")},
         "/docs": {"GET": _fixed(docs.page(api), "text/html", docs.HEADERS)},
     }
-    routes |= pages or {}
+    routes |= pages
     metrics.waiting.set_function(lambda: len(waiting))
     return Front(_framework(api, routes, metrics), routes, metrics)
 

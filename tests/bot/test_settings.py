@@ -277,13 +277,15 @@ def test_missing_keys_are_made_once_and_for_us_alone(tmp_path: Path) -> None:
     assert {path.name: mode(path) for path in directory.iterdir()} == {
         "audit_key": 0o600,
         "pseudonym_key": 0o600,
+        "session_key": 0o600,
     }
 
 
 def test_a_key_that_is_given_is_not_made(tmp_path: Path) -> None:
     settings = make_missing_keys(tmp_path / "keys", read(AUDIT_KEY=AUDIT))
     assert settings.keys().audit.get_secret_value() == AUDIT
-    assert [path.name for path in (tmp_path / "keys").iterdir()] == ["pseudonym_key"]
+    made = {path.name for path in (tmp_path / "keys").iterdir()}
+    assert made == {"pseudonym_key", "session_key"}
 
 
 def test_a_made_key_that_others_could_read_is_refused(tmp_path: Path) -> None:
@@ -297,7 +299,7 @@ def test_keys_that_cannot_be_made_are_told(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("in the way")
     with pytest.raises(ConfigurationInvalid) as caught:
         make_missing_keys(tmp_path / "keys", Settings())
-    assert len(caught.value.issues) == 2
+    assert len(caught.value.issues) == 3
     assert "PLACET_DATA_DIR" in str(caught.value)
 
 

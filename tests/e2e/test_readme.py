@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ async def test_the_python_asks_and_waits_until_somebody_decides(tmp_path: Path) 
         assert (await waiting)["status"] == "approved"
 
 
-async def approve_first_pending(facts: dict[str, Any]) -> None:
+async def approve_first_pending(facts: Mapping[str, Any]) -> None:
     """As a script does by the console's API: wait for a request, look at it, approve it."""
     headers = {"X-Placet-Person": facts["approvers"][0]}
     async with aiohttp.ClientSession(facts["base_url"], headers=headers) as client:
