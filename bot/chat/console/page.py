@@ -32,6 +32,7 @@ MEDIA_TYPES = {
     "console.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
+_COLUMNS: tuple[tuple[Section, Section], ...] = (("waiting", "open"), ("reviewed", "settled"))
 _HEADINGS: Mapping[Section, tuple[str, str]] = {
     "waiting": (
         "Waiting for you",
@@ -81,7 +82,10 @@ class Page:
 
     def lists(self, board: Board, person: Person) -> str:
         """All sections, for a first look and for who has missed something."""
-        return "".join(self._section(each, board.sections[each], person) for each in SECTIONS)
+        drawn = {each: self._section(each, board.sections[each], person) for each in SECTIONS}
+        return "".join(
+            f'<div class="column">{drawn[upper]}{drawn[lower]}</div>' for upper, lower in _COLUMNS
+        )
 
     def card(self, request: ApprovalRequest, person: Person) -> str:
         """One request's card."""

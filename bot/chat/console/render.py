@@ -85,9 +85,9 @@ def _span(span: Span) -> str:
     return _time(span)
 
 
-def _time(span: Moment) -> str:
-    deadline = " data-deadline" if span.is_deadline else ""
-    return f'<time datetime="{moment(span.at)}"{deadline}>{span.at:%H:%M} UTC</time>'
+def _time(span: Moment, *, is_exact: bool = False) -> str:
+    kind = " data-deadline" if span.is_deadline else " data-exact" if is_exact else ""
+    return f'<time datetime="{moment(span.at)}"{kind}>{span.at:%H:%M:%S} UTC</time>'
 
 
 def _heading(card: Card) -> str:
@@ -121,7 +121,7 @@ def _quote(quote: Quote) -> str:
 
 def _timeline(steps: Iterable[Step], *, is_open: bool = False) -> str:
     rows = "".join(
-        f"<li>{_time(Moment(at=step.at))} <span>{line_html(step.line)}</span></li>"
+        f"<li>{_time(Moment(at=step.at), is_exact=True)} <span>{line_html(step.line)}</span></li>"
         for step in steps
     )
     opened = " open" if is_open else ""

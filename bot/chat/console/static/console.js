@@ -49,7 +49,7 @@ function unreachable(error) {
 
 // -- the lists --------------------------------------------------------------------------------
 
-const sections = () => [...document.querySelectorAll("#board > section")];
+const sections = () => [...document.querySelectorAll("#board section")];
 const hidden = (section) => (section.dataset.more ? section.dataset.more.split(" ") : []);
 const orderOf = (entry) => Number(entry.split(":")[1]);
 const idOf = (entry) => entry.split(":")[0];
@@ -219,7 +219,7 @@ function tick() {
   const now = Date.now() + offset;
   for (const time of document.querySelectorAll("time")) {
     const at = new Date(time.dateTime);
-    let words = clock(at);
+    let words = clock(at) + ("exact" in time.dataset ? `:${two(at.getSeconds())}` : "");
     if ("deadline" in time.dataset) {
       const rest = at - now;
       words += rest > 0 ? ` (${left(rest)})` : " (time is up)";
