@@ -127,9 +127,9 @@ class Notifier:
 
     async def _doubt(self, at: CardPlace, met: Sequence[Met]) -> None:
         """Somebody else holds the member, and our card may have come after theirs: once more."""
-        touched = [(one.target.platform, one.ref) for one in met if one.is_touched and one.ref]
-        for platform, ref in touched:
-            await self._refs.doubt(at, platform, ref)
+        touched = [one.target.platform for one in met if one.is_touched]
+        for platform in touched:
+            await self._refs.doubt(at, platform)
         if touched:
             await self._queue.schedule(at.member)
 
@@ -226,7 +226,7 @@ class Notifier:
         if held == drawn:
             return Met(target, drawn, is_touched=True)
         # Somebody else has drawn meanwhile, and nobody knows whose card came last.
-        await self._refs.doubt(drawing.at, target.platform, held)
+        await self._refs.doubt(drawing.at, target.platform)
         return Met(target, held, is_touched=True, wait=timedelta())
 
     async def _tell(self, drawing: Drawing, met: Sequence[Met]) -> None:

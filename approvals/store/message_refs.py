@@ -65,10 +65,11 @@ class MessageRefs:
         held = await insist(lambda: self._scripts.put_ref(key, field, known, _written(ref)))
         return _read(held)
 
-    async def doubt(self, card: CardPlace, platform: str, ref: StoredRef) -> None:
-        """Forgets what is drawn there, so that the next worker draws it whatever it believes."""
-        while ref.drawn:  # each turn but the last means that somebody else has drawn
-            ref = await self.put(card, platform, replace(ref, drawn=""), instead_of=ref)
+    async def doubt(self, card: CardPlace, platform: str) -> None:
+        """Forgets what is drawn there now, whoever drew it, so that the next worker draws it."""
+        held = (await self.of(card.request)).get((card.place, platform))
+        while held and held.drawn:  # each turn but the last means that somebody else has drawn
+            held = await self.put(card, platform, replace(held, drawn=""), instead_of=held)
 
 
 def _field(card: CardPlace, platform: str) -> str:

@@ -103,10 +103,10 @@ async def test_who_drew_on_old_knowledge_does_not_overwrite_what_another_has_dra
 async def test_what_is_in_doubt_counts_as_drawn_by_nobody(refs: MessageRefs) -> None:
     drawn, other = replace(FIRST, drawn="f1"), replace(FIRST, drawn="f2")
     await refs.put(DESK, "slack", drawn)
-    await refs.doubt(DESK, "slack", drawn)
+    await refs.doubt(DESK, "slack")
     assert (await refs.of(REQUEST))["desk", "slack"] == FIRST
     await refs.put(DESK, "slack", other, instead_of=FIRST)
-    await refs.doubt(DESK, "slack", drawn)  # somebody else has drawn since it was read
+    await refs.doubt(DESK, "slack")  # whatever was known of it before
     assert (await refs.of(REQUEST))["desk", "slack"] == FIRST
 
 
