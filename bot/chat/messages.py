@@ -187,7 +187,8 @@ class Messages:
 
     def _sentence(self, request: ApprovalRequest) -> str:
         asked = request.asked
-        records = f", {_many(asked.record_count, 'record')}" if asked.record_count else ""
+        count = asked.record_count
+        records = "" if count is None else f", {_many(count, 'record')}"
         who = plain(self.requester(asked.requester))
         state = self.outcome(request) or (f"{votes(request)}. ", *self.missing(request))
         about = f"{asked.title}, asked by {who} through {request.service}{records}"

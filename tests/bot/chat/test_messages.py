@@ -351,7 +351,7 @@ def test_who_is_gone_from_people_yaml_goes_by_id() -> None:
 
 @pytest.mark.parametrize(
     ("count", "fact", "said"),
-    [(None, None, ""), (1, "1", ", 1 record"), (2, "2", ", 2 records")],
+    [(None, None, ""), (0, "0", ", 0 records"), (1, "1", ", 1 record"), (2, "2", ", 2 records")],
 )
 def test_the_number_of_records_is_told_where_it_was_sent(
     count: int | None, fact: str | None, said: str
