@@ -50,3 +50,10 @@ class Refusals:
             )
             self._system.note_refusal(event)
             raise
+
+    def of_stranger(self, wanted: str, request: RequestId, origin: Origin) -> None:
+        """Somebody whom a platform knows and people.yaml does not; that was refused already."""
+        event = RightRefused(
+            actor="unknown", code=NotAllowed.code, wanted=wanted, request=request, origin=origin
+        )
+        self._system.note_refusal(event)

@@ -186,6 +186,10 @@ class ApprovalService:
         with self._refusals.of_person(person, "cancel", request, origin):
             return await self._change(request, decide)
 
+    def note_stranger(self, wanted: str, request: RequestId, origin: Origin) -> None:
+        """Somebody wanted something whom a chat platform knows and people.yaml does not."""
+        self._refusals.of_stranger(wanted, request, origin)
+
     async def pending(self, limit: int = 200) -> tuple[ApprovalRequest, ...]:
         """Pending requests, the next to expire first. Card facts only may be shown of them."""
         ids = await self._store.records.pending(limit)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 
-from approvals.errors import AlreadyFinal, PlacetError, ReasonRequired
+from approvals.errors import AlreadyFinal, NotAllowed, PlacetError, ReasonRequired
 from approvals.model import ApprovalRequest, Origin, Person
 from approvals.service import ApprovalService
 from bot.chat.card import Action
@@ -42,11 +42,19 @@ class Interactions:
     async def on_click(self, port: ChatPort, click: Click) -> None:
         """Carries out one click and answers through `port`; nothing but a `ChatFailed` passes."""
         try:
-            person = self._identities.person(click.user)
+            person = self._who(click)
             await self._use_cases[click.action](port, click, person)
         except PlacetError as error:
             reply = self._replies.refused(error, await self._as_it_is(click, error))
             await port.reply_privately(click, reply)
+
+    def _who(self, click: Click) -> Person:
+        try:
+            return self._identities.person(click.user)
+        except NotAllowed:  # the service notes refused rights, but it never hears of this one
+            wanted = "view" if click.action == "review" else click.action
+            self._service.note_stranger(wanted, click.request, _origin(click))
+            raise
 
     async def _review(self, port: ChatPort, click: Click, person: Person) -> None:
         view = await self._service.view(click.request, person.id, _origin(click))
