@@ -113,7 +113,7 @@ def check_loopback(request: Request) -> None:
     """
     origins = request.headers.getlist("origin")
     hosts = [f"//{host}" for host in request.headers.getlist("host")]
-    if len(hosts) != 1 or not all(map(_is_loopback, (*hosts, *origins))):
+    if len(hosts) != 1 or len(origins) > 1 or not all(map(_is_loopback, (*hosts, *origins))):
         raise NotAllowed(_LOOPBACK)
     # Another port of this machine is another program, whose pages must not act here.
     if origins and urlsplit(origins[0]).netloc != urlsplit(hosts[0]).netloc:

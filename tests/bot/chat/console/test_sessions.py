@@ -122,7 +122,7 @@ async def test_a_call_names_its_host_once(console: Console, hosts: list[str]) ->
     assert_problem(answered, 403, "not-allowed")
 
 
-@pytest.mark.parametrize("second", ["http://evil.example", "null"])
+@pytest.mark.parametrize("second", ["http://evil.example", "http://127.0.0.1:9999", "null"])
 @pytest.mark.parametrize("is_first", [True, False])
 async def test_a_second_origin_does_not_slip_in(
     console: Console, second: str, *, is_first: bool
