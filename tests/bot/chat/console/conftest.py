@@ -156,7 +156,7 @@ def pages_of(console: Console) -> Mapping[str, Handlers]:
     return ConsoleRoutes(parts).routes()
 
 
-def application(placet: Placet, pages: Mapping[str, Handlers] | None) -> ASGIApp:
+def application(placet: Placet, pages: Mapping[str, Handlers]) -> ASGIApp:
     """The whole application, with or without a console."""
     return create_app(
         service=placet.service,

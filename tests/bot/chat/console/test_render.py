@@ -305,7 +305,7 @@ def test_a_time_is_exact_for_the_page_and_readable_without_it() -> None:
     attributes = [dict(attrs) for _, attrs in parsed.tags]
     assert [each["datetime"] for each in attributes] == ["2026-11-23T14:17:00.000Z"] * 2
     assert ["data-deadline" in each for each in attributes] == [False, True]
-    assert parsed.within("time") == ["14:17 UTC", "14:17 UTC"]
+    assert parsed.within("time") == ["14:17:00 UTC", "14:17:00 UTC"]
 
 
 def test_an_id_stands_once_in_a_card_and_in_a_form() -> None:

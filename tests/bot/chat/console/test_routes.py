@@ -97,7 +97,7 @@ async def test_no_route_is_there_where_the_console_is_not_registered(
     console: Console, placet: Placet
 ) -> None:
     pages = pages_of(console)
-    bare = AsgiClient(application(placet, None))
+    bare = AsgiClient(application(placet, {}))
     for path, methods in pages.items():
         target = path.replace("{request_id}", NO_REQUEST)
         for method in methods:
