@@ -23,7 +23,6 @@ from bot.web.requests import REQUEST_ID
 
 CONSOLE = Origin(via="console")
 _STATUSES = get_args(Status)
-_NO_STORE = {"Cache-Control": "no-store"}
 
 
 class ConsoleApi:
@@ -128,8 +127,8 @@ def checked_id(text: str) -> RequestId:
 
 
 def json_answer(data: object, headers: dict[str, str] | None = None) -> Response:
-    """JSON that nobody keeps."""
-    return Response(to_json(data), 200, {**_NO_STORE, **(headers or {})}, "application/json")
+    """`data` as JSON."""
+    return Response(to_json(data), 200, headers, "application/json")
 
 
 def _item(request: ApprovalRequest, person: Person) -> Json:

@@ -9,7 +9,7 @@ from typing import cast, get_args
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from approvals.errors import Finding, InvalidRequest, NotAllowed
+from approvals.errors import Finding, InvalidRequest, NotAllowed, Refusal
 from approvals.inbox import Inbox
 from approvals.model import Person, PersonId
 from approvals.policy.people import People
@@ -27,10 +27,11 @@ from bot.chat.messages import Messages
 from bot.chat.port import ChatUser, Click
 from bot.web.body import parse_object, read_body
 from bot.web.front import Endpoint
+from bot.web.problems import from_error
 
 MOST_CARDS = 50
 _ACTIONS = get_args(Action)
-_STREAM = {**HEADERS, "X-Accel-Buffering": "no"}
+_STREAM = {"X-Accel-Buffering": "no"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,10 @@ class ConsoleRoutes:
         self._page = Page(parts.messages, self._assets)
 
     def routes(self) -> Mapping[str, Mapping[str, Endpoint]]:
-        """Every handler by path template and method, each behind the loopback check."""
+        """Every handler by path template and method, each behind the loopback check.
+
+        Whatever they answer, a refusal too, carries the headers that keep a page in its place.
+        """
         api = ConsoleApi(self._parts.service, self._inbox, self._sessions)
         handlers: dict[str, dict[str, Endpoint]] = {
             "/console": {"GET": self.page},
@@ -74,14 +78,14 @@ class ConsoleRoutes:
             **{f"/console/{name}": {"GET": self._file(name)} for name in MEDIA_TYPES},
         }
         return {
-            path: {method: _on_loopback(handler) for method, handler in methods.items()}
+            path: {method: _guarded(handler) for method, handler in methods.items()}
             for path, methods in handlers.items()
         }
 
     async def page(self, request: Request) -> Response:
         """`GET /console`: for who sits here, or the first approver of people.yaml."""
         session = self._sessions.current(request)
-        headers = dict(HEADERS)
+        headers = {}
         everyone = self._parts.people().everyone()
         if session is None:
             session = self._sessions.begin(_first(everyone))
@@ -95,7 +99,7 @@ class ConsoleRoutes:
         person = self._sessions.reader(request)
         html = self._page.lists(await board_of(self._inbox, person), person)
         version = self._assets.version
-        return json_answer({"version": version, "person": person.id, "html": html}, HEADERS)
+        return json_answer({"version": version, "person": person.id, "html": html})
 
     async def cards(self, request: Request) -> Response:
         """`GET /console/cards?id=...&id=...`: some cards; one without section is not to be seen."""
@@ -117,7 +121,7 @@ class ConsoleRoutes:
             else {"id": each, "section": None, "order": 0, "html": "", "text": ""}
             for each in wanted
         ]
-        return json_answer({"cards": drawn}, HEADERS)
+        return json_answer({"cards": drawn})
 
     async def events(self, request: Request) -> Response:
         """`GET /console/events`: server-sent events; each names requests and nothing of them."""
@@ -132,12 +136,12 @@ class ConsoleRoutes:
         click = await _click(request, person, answer)
         await self._parts.interactions.on_click(self._parts.port, click)
         if answer.form is not None:
-            return json_answer({"form": form_html(answer.form)}, HEADERS)
+            return json_answer({"form": form_html(answer.form)})
         reply = answer.reply
         told = "" if reply is None else reply_html(reply)
         is_done = isinstance(reply, Card) and reply.state != "refused"
         text = " ".join(map(plain, reply.notes)) if isinstance(reply, Card) else ""
-        return json_answer({"reply": told, "text": text, "done": is_done}, HEADERS)
+        return json_answer({"reply": told, "text": text, "done": is_done})
 
     async def switch(self, request: Request) -> Response:
         """`POST /console/person` `{person}`: another made-up person sits here now."""
@@ -150,19 +154,24 @@ class ConsoleRoutes:
             raise InvalidRequest([Finding("/person", "is nobody of people.yaml")])
         session = self._sessions.begin(known)
         cookie = {"Set-Cookie": self._sessions.set_cookie(request, session)}
-        return json_answer({"person": known.id}, {**HEADERS, **cookie})
+        return json_answer({"person": known.id}, cookie)
 
     def _file(self, name: str) -> Endpoint:
         async def endpoint(_: Request) -> Response:
-            return Response(self._assets.files[name], 200, HEADERS, MEDIA_TYPES[name])
+            return Response(self._assets.files[name], 200, media_type=MEDIA_TYPES[name])
 
         return endpoint
 
 
-def _on_loopback(handler: Endpoint) -> Endpoint:
+def _guarded(handler: Endpoint) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        check_loopback(request)
-        return await handler(request)
+        try:
+            check_loopback(request)
+            response = await handler(request)
+        except Refusal as refusal:
+            response = from_error(refusal)
+        response.headers.update(HEADERS)
+        return response
 
     return endpoint
 

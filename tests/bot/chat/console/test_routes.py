@@ -147,13 +147,34 @@ def assert_guarded(answered: Answered) -> None:
     assert not [name for name in answered.headers if name.startswith("access-control")]
 
 
-async def test_every_page_and_file_is_guarded(console: Console, placet: Placet) -> None:
+async def test_every_answer_that_is_given_is_guarded(console: Console, placet: Placet) -> None:
     request, *_ = await three(placet)
     for target in reads(request.id):
-        if "/api/" not in target:
-            answered = await console.get_as(ANNA, target)
-            assert answered.status == 200
-            assert_guarded(answered)
+        answered = await console.get_as(ANNA, target)
+        assert answered.status == 200
+        assert_guarded(answered)
+    browser = await console.browser().sits("anna")
+    click = {"action": "review", "request": request.id, "revision": 1, "inputs": {}}
+    assert_guarded(await browser.post("/console/clicks", click))
+    assert_guarded(await browser.post("/console/person", {"person": "anna"}))
+    assert_guarded(await console.post_as(ANNA, f"/console/api/requests/{request.id}/view"))
+    target = f"/console/api/requests/{request.id}/review"
+    assert_guarded(await console.post_as(ANNA, target, b'{"decision": "approve"}'))
+
+
+async def test_every_refusal_is_guarded_too(console: Console) -> None:
+    refused = [
+        await console.call("GET", "/console", {"Host": "evil.example"}),
+        await console.call("GET", "/console/board"),
+        await console.call("GET", "/console/events"),
+        await console.get_as(ANNA, f"/console/api/requests/{NO_REQUEST}"),
+        await console.get_as(ANNA, "/console/api/requests?status=odd"),
+        await console.post_as(ANNA, "/console/clicks", b"{"),
+    ]
+    assert [answered.status for answered in refused] == [403, 401, 401, 404, 422, 400]
+    for answered in refused:
+        assert_guarded(answered)
+        assert answered.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("part", ["page", "board", "form"])
