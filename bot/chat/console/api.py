@@ -78,25 +78,28 @@ class ConsoleApi:
 class Fields:
     """Reads a JSON object field by field and remembers every fault; values are never told."""
 
-    def __init__(self, sent: dict[str, JsonValue], known: frozenset[str]) -> None:
+    def __init__(self, sent: dict[str, JsonValue], known: frozenset[str], place: str = "") -> None:
         self._sent = sent
+        self._place = place
         self._findings: list[Finding] = []
         if sent.keys() - known:
             choice = ", ".join(sorted(known))
-            self._findings.append(Finding("", f"holds a field that is not known; known: {choice}"))
+            self._findings.append(
+                Finding(place, f"holds a field that is not known; known: {choice}")
+            )
 
     def one_of(self, name: str, choice: tuple[str, ...]) -> str:
         """One of the words of `choice`; required."""
         value = self._sent.get(name)
         if value not in choice:
-            self._findings.append(Finding(f"/{name}", "must be one of " + ", ".join(choice)))
+            self._add(name, "must be one of " + ", ".join(choice))
         return str(value)
 
     def text(self, name: str) -> str | None:
         """A text, or None."""
         value = self._sent.get(name)
         if not (value is None or isinstance(value, str)):
-            self._findings.append(Finding(f"/{name}", "must be text"))
+            self._add(name, "must be text")
             return None
         return value
 
@@ -104,14 +107,28 @@ class Fields:
         """A whole number, or None."""
         value = self._sent.get(name)
         if isinstance(value, bool) or not (value is None or isinstance(value, int)):
-            self._findings.append(Finding(f"/{name}", "must be a whole number"))
+            self._add(name, "must be a whole number")
             return None
         return value
+
+    def inner(self, name: str, known: frozenset[str]) -> Fields:
+        """The fields of an object; none where it is missing. Its faults count here."""
+        value = self._sent.get(name)
+        if not (value is None or isinstance(value, dict)):
+            self._add(name, "must be an object")
+            value = None
+        inner = Fields(value or {}, known, f"{self._place}/{name}")
+        self._findings += inner._findings
+        inner._findings = self._findings
+        return inner
 
     def raise_findings(self) -> None:
         """Raises `InvalidRequest` if there was any fault."""
         if self._findings:
             raise InvalidRequest(self._findings)
+
+    def _add(self, name: str, message: str) -> None:
+        self._findings.append(Finding(f"{self._place}/{name}", message))
 
 
 def request_id(request: Request) -> RequestId:

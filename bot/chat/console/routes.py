@@ -184,15 +184,12 @@ def _first(everyone: list[Person]) -> Person:
 
 
 async def _click(request: Request, person: Person, answer: Answer) -> Click:
-    sent = parse_object(await read_body(request))
-    fields = Fields(sent, frozenset({"action", "request", "revision", "inputs"}))
+    known = frozenset({"action", "request", "revision", "inputs"})
+    fields = Fields(parse_object(await read_body(request)), known)
     action = cast("Action", fields.one_of("action", _ACTIONS))
     target, revision = fields.text("request"), fields.number("revision")
-    given = sent.get("inputs") or {}
-    typed = Fields(given if isinstance(given, dict) else {"inputs": None}, frozenset({"reason"}))
-    reason = typed.text("reason")
+    reason = fields.inner("inputs", frozenset({"reason"})).text("reason")
     fields.raise_findings()
-    typed.raise_findings()
     return Click(
         user=ChatUser(platform="console", id=person.id),
         action=action,

@@ -377,6 +377,20 @@ BAD_CLICKS: dict[str, tuple[object, str]] = {
         "/revision",
     ),
     "half a revision": ({"action": "deny", "request": NO_REQUEST, "revision": 1.5}, "/revision"),
+    "inputs that are text": ({"action": "deny", "request": NO_REQUEST, "inputs": "x"}, "/inputs"),
+    "inputs that are a list": ({"action": "deny", "request": NO_REQUEST, "inputs": []}, "/inputs"),
+    "inputs that are false": (
+        {"action": "deny", "request": NO_REQUEST, "inputs": False},
+        "/inputs",
+    ),
+    "a reason that is no text": (
+        {"action": "deny", "request": NO_REQUEST, "inputs": {"reason": 7}},
+        "/inputs/reason",
+    ),
+    "an input too many": (
+        {"action": "deny", "request": NO_REQUEST, "inputs": {"canary": "x"}},
+        "/inputs",
+    ),
     "a field too many": ({"action": "deny", "request": NO_REQUEST, "canary": 1}, ""),
 }
 
