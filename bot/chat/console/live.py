@@ -28,7 +28,8 @@ class Stream:
 
     def tell(self, request: str) -> None:
         """One request changed; '' stands for any number of them."""
-        self._changed[request] = None
+        if len(self._changed) <= MOST_AT_ONCE:  # beyond it, which ones makes no difference
+            self._changed[request] = None
         self._woken.set()
 
     def end(self) -> None:

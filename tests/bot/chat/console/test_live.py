@@ -147,3 +147,14 @@ async def test_a_gap_is_told_as_a_resync_whatever_else_changed() -> None:
     page.tell("req_1")
     page.tell("")
     assert (await told_next(events)).startswith("event: resync\n")
+
+
+async def test_a_page_that_does_not_read_costs_a_bounded_memory() -> None:
+    page = Stream()
+    events = page.events()
+    await told_next(events)
+    for number in range(1000):
+        page.tell(f"req_{number}")
+    assert len(page._changed) == MOST_AT_ONCE + 1
+    page.tell("")
+    assert (await told_next(events)).startswith("event: resync\n")
