@@ -13,6 +13,7 @@ from redis.asyncio import ConnectionPool
 
 from approvals.store.keys import Keys
 from approvals.store.subscription import Subscription
+from bot.web.requests import REQUEST_ID
 
 BEAT_S = 15.0  # a page that hears nothing for longer knows that its stream is lost
 MOST_AT_ONCE = 50  # more changes at once are told as "draw everything anew"
@@ -63,8 +64,7 @@ class Live:
         self._is_over = False
         channels = (keys.console_channel, keys.settled_channel)
         self._subscriptions = [
-            Subscription(pool, channel, heard=self._tell_all, gap=self._resync)
-            for channel in channels
+            Subscription(pool, channel, heard=self._heard, gap=self._resync) for channel in channels
         ]
 
     def __len__(self) -> int:
@@ -98,6 +98,11 @@ class Live:
                 yield event
         finally:
             self._streams.discard(stream)
+
+    def _heard(self, word: str) -> None:
+        # The store's health check publishes a word of its own, which is no request.
+        if REQUEST_ID.fullmatch(word):
+            self._tell_all(word)
 
     def _tell_all(self, request: str) -> None:
         for stream in self._streams:
