@@ -139,8 +139,8 @@ async def test_its_calls_ask_wait_list_and_cancel(tmp_path: Path) -> None:
             calls.replace('"\ncurl', '"\necho\ncurl'), tmp_path, ID=opened["id"], **access
         )
     waited, listed, cancelled = map(json.loads, told.splitlines())
-    assert waited == opened
-    assert listed == {"items": [opened], "next_cursor": None}
+    assert (waited["id"], waited["status"]) == (opened["id"], "pending")
+    assert listed == {"items": [waited], "next_cursor": None}
     assert cancelled["decision"]["reason"] == "by_service"
 
 
