@@ -24,8 +24,8 @@ from playwright.async_api import Browser, Page, async_playwright
 from benchmarks.figures import Json, milliseconds
 
 LONGEST_S = 600
-_FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _AT_ONCE = 16
 # Both pages go by the clock of the same browser process, in ms since 1970.
 _WATCH = """
@@ -138,13 +138,13 @@ async def decision_times(browser: Browser, facts: Json, ids: list[str]) -> list[
 
 async def measure(pending: int, loads: int, decisions: int) -> Json:
     """Everything, over one demo."""
-    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         raise SystemExit("No Chromium is installed: apt-get install chromium.")
     with tempfile.TemporaryDirectory(prefix="placet-console-") as folder:
         async with demo(Path(folder)) as facts, async_playwright() as playwright:
             ids = await ask(facts, pending)
-            browser = await playwright.chromium.launch(executable_path=found, args=_FLAGS)
+            browser = await playwright.chromium.launch(executable_path=found, args=FLAGS)
             loaded = await load_times(browser, facts, loads)
             decided = await decision_times(browser, facts, ids[:decisions])
             version = browser.version
