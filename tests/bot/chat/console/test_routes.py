@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.bot.chat.console.conftest import (
 from tests.configurations import PEOPLE, POLICY, write_configuration
 from tests.conftest import ANNA, BEN, CLEO, JONAS, OLGA, Placet
 from tests.servers.asgi_client import Answered, AsgiClient
-from tests.stories.telling import asks, history, looks_and_votes
+from tests.stories.telling import asks, history, looks_and_votes, set_store_time
 
 EVERYONE = (ANNA, BEN, CLEO, JONAS, OLGA)
 HEADERS = {
@@ -291,6 +292,15 @@ async def test_cards_of_one_section_stand_in_the_order_that_they_tell(
     target = f"/console/cards?id={waiting.id}&id={wide.id}"
     first, second = (await console.get_as(OLGA, target)).json()["cards"]
     assert second["order"] < first["order"]  # its half hour ends before the other's hour
+
+
+async def test_what_is_final_stands_with_the_newest_first(console: Console, placet: Placet) -> None:
+    ids = [(await asks(placet)).id for _ in range(2)]
+    older = await looks_and_votes(placet, BEN, ids[0], "deny", "No")
+    assert older.decision is not None
+    await set_store_time(placet, older.decision.at + timedelta(seconds=1))
+    await looks_and_votes(placet, BEN, ids[1], "deny", "No")
+    assert (await board(console, BEN))["reviewed"] == [ids[1], ids[0]]
 
 
 @pytest.mark.parametrize("count", [0, 51])
