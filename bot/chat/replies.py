@@ -20,6 +20,11 @@ from bot.chat.card import Card, Line, State, plain
 from bot.chat.messages import Messages, votes
 
 _NOTHING_CHANGED = "Nothing was changed."
+# A vote may be recorded and only its confirmation lost, so this must not say that nothing changed.
+_OUTCOME_UNKNOWN = (
+    "The store could not do it, or could not say that it did. "
+    "Look at the request again before you repeat it."
+)
 # What to do next, by the kind of refusal; the refusal itself says what is wrong.
 _NEXT: dict[type[PlacetError], str] = {
     NotApprover: "Ask somebody who is; an admin may change the groups in people.yaml.",
@@ -28,7 +33,6 @@ _NEXT: dict[type[PlacetError], str] = {
     NotReviewed: "Press Review, look at it, and approve there.",
     StaleRevision: "Press Review to see how it stands now.",
     NotFound: "It may be of another deployment.",
-    StoreFailure: "Try again in a moment.",
 }
 
 
@@ -55,14 +59,16 @@ class Replies:
         return self._told(request, (f"The request is cancelled. {_told_to(request)}",))
 
     def refused(self, error: PlacetError, request: ApprovalRequest | None = None) -> Card:
-        """Why nothing happened, who was first where somebody was, and what to do next."""
+        """Why it does not count, as far as is known, who was first, and what to do next."""
         if isinstance(error, AlreadyFinal) and request and request.is_final:
             line = ("It is already decided. ", *self._messages.outcome(request), " ")
             return _card("refused", request, (*line, _NOTHING_CHANGED))
         if isinstance(error, DeniedByPolicy):
             return _card("refused", request, (error.detail,))
+        if isinstance(error, StoreFailure):
+            return _card("refused", request, (_OUTCOME_UNKNOWN,))
         next_step = next((_NEXT[kind] for kind in type(error).__mro__ if kind in _NEXT), "")
-        said = "The store could not do it." if isinstance(error, StoreFailure) else error.detail
+        said = error.detail
         if isinstance(error, InvalidRequest):  # a person typed it: no pointers, only what is wrong
             said = f"The reason {error.findings[0].message}."
         return _card("refused", request, (f"{said} {_NOTHING_CHANGED} {next_step}".rstrip(),))

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from approvals.errors import NotAllowed, StoreUnavailable
-from approvals.model import ApprovalRequest, Origin, Person, PersonId, RequestId
+from approvals.errors import NotAllowed, NotConfirmed, StoreUnavailable
+from approvals.model import ApprovalRequest, Origin, Person, PersonId, RequestId, Vote
 from approvals.policy.loader import load_configuration
 from approvals.policy.people import People
 from approvals.service import ApprovalService
@@ -527,7 +527,10 @@ async def test_who_has_left_a_group_may_not_approve_what_they_have_seen(
 
 # -- the store has failed -------------------------------------------------------------------------
 
-BROKEN = f"The store could not do it. {NOTHING} Try again in a moment."
+BROKEN = (
+    "The store could not do it, or could not say that it did. "
+    "Look at the request again before you repeat it."
+)
 
 
 async def test_a_store_out_of_reach_is_said_plainly(desk: Desk) -> None:
@@ -551,6 +554,31 @@ async def test_an_unfit_store_approves_nothing_and_tells_nothing_of_itself(desk:
     reply = await desk.told(ANNA, "approve", request.id)
     assert reply.text == BROKEN
     assert await desk.state(request) == seen
+
+
+class Unsure(ApprovalService):
+    """Its store records a vote and cannot confirm it, as when the replicas are away."""
+
+    async def review(
+        self,
+        request: RequestId,
+        person: PersonId,
+        origin: Origin,
+        vote: Vote,
+        *,
+        reason: str | None = None,
+        revision: int | None = None,
+    ) -> ApprovalRequest:
+        await super().review(request, person, origin, vote, reason=reason, revision=revision)
+        raise NotConfirmed("Recorded, but not yet confirmed by the replicas.")
+
+
+async def test_a_vote_that_may_be_recorded_is_not_told_as_nothing(desk: Desk) -> None:
+    request = await asks(desk.placet)
+    unsure = desk_over(desk.placet, service=Unsure(desk.placet.store, desk.placet.configuration))
+    reply = await unsure.told(ANNA, "deny", request.id, reason="No")
+    assert (await desk.state(request)).status == "denied"
+    assert (reply.state, reply.text) == ("refused", BROKEN)
 
 
 class Forgetful(ApprovalService):
