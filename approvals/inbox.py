@@ -19,6 +19,7 @@ from approvals.store.records import LOADED_AT_ONCE
 from approvals.store.store import Store
 
 Pages = AsyncGenerator[Sequence[RequestId], None]
+IDS_AT_ONCE = 10_000  # of pending requests; some 300 KB
 RECENT_SCAN = 1000  # records read for one list of recent requests at most
 
 
@@ -90,10 +91,13 @@ class Inbox:
         return tuple(islice(found.values(), limit))
 
     async def _pages_of_pending(self) -> Pages:
+        # All ids at once: what is decided while records are loaded would move those behind it up,
+        # into a page that was read before, and hide them.
         skip = 0
-        while page := await self._records.pending(LOADED_AT_ONCE, skip):
-            yield page
-            skip += len(page)
+        while ids := await self._records.pending(IDS_AT_ONCE, skip):
+            for start in range(0, len(ids), LOADED_AT_ONCE):
+                yield ids[start : start + LOADED_AT_ONCE]
+            skip += len(ids)
 
     async def _pages_of_reviewed(self, person: PersonId) -> Pages:
         before = ""

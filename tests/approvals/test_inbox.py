@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
@@ -210,6 +210,33 @@ async def test_a_thousand_pending_requests_are_read_in_five_goes(
     del loaded[:]
     assert ids(await inbox.pending(ANNA, 3)) == ["req_0000", "req_0001", "req_0002"]
     assert loaded == [LOADED_AT_ONCE]
+
+
+class MovingRecords(Records):
+    """Between the first page and the second somebody takes a request of the first one back."""
+
+    before_second: Callable[[], Awaitable[object]]
+
+    async def load_all(self, requests: Sequence[RequestId]) -> list[Stored]:
+        found = await super().load_all(requests)
+        await self.before_second()
+        return found
+
+
+async def test_a_list_that_moves_while_it_is_read_misses_none_that_waits(
+    store: Store, inbox: Inbox
+) -> None:
+    await opened_many(store, LOADED_AT_ONCE + 1)
+    records = MovingRecords.__new__(MovingRecords)
+    vars(records).update(vars(store.records))
+
+    async def take_first_back() -> None:
+        await store.pipeline.run("ZREM", store.keys.pending, "req_0000")
+
+    records.before_second = take_first_back
+    inbox._records = records
+    found = ids(await inbox.pending(ANNA, 1000))
+    assert found[-1] == f"req_{LOADED_AT_ONCE:04}"
 
 
 async def test_only_so_many_are_read_for_what_has_ended(
