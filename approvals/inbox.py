@@ -13,7 +13,7 @@ from itertools import islice
 
 from approvals.errors import NotAllowed, NotFound
 from approvals.lifecycle import may_decide
-from approvals.model import ApprovalRequest, Person, PersonId, RequestId
+from approvals.model import ApprovalRequest, Person, PersonId, RequestId, Status
 from approvals.policy.loader import Configuration
 from approvals.store.records import LOADED_AT_ONCE
 from approvals.store.store import Store
@@ -59,14 +59,19 @@ class Inbox:
         self._known(person)
         return await self._first(limit, self._pages_of_reviewed(person), lambda _: True)
 
-    async def recent(self, person: PersonId, limit: int) -> tuple[ApprovalRequest, ...]:
-        """What has ended, newest first, among the newest thousand of all services."""
+    async def recent(
+        self, person: PersonId, limit: int, status: Status | None = None
+    ) -> tuple[ApprovalRequest, ...]:
+        """What has ended, as `status` or in any way, newest first, among the newest thousand of
+        all services.
+        """
         viewer = self._known(person)
-        return await self._first(
-            limit,
-            self._pages_of_recent(),
-            lambda request: request.is_final and _may_see(viewer, request),
-        )
+
+        def is_wanted(request: ApprovalRequest) -> bool:
+            has_ended = request.is_final and status in (None, request.status)
+            return has_ended and _may_see(viewer, request)
+
+        return await self._first(limit, self._pages_of_recent(), is_wanted)
 
     def _known(self, person: PersonId) -> Person:
         known = self._configuration().people.person(person)

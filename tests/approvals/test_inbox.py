@@ -162,6 +162,16 @@ async def test_what_has_ended_is_listed_newest_first_over_all_services(
     assert await inbox.recent(CLEO, 10) == ()
 
 
+async def test_of_one_outcome_as_many_are_found_as_are_asked_for(
+    placet: Placet, inbox: Inbox
+) -> None:
+    denied = await asks(placet)
+    await placet.service.review(denied.id, ANNA, CLI, "deny", reason="Wrong ticket")
+    for _ in range(3):
+        await placet.service.cancel_by_service(CRM, (await asks(placet)).id)
+    assert ids(await inbox.recent(OLGA, 2, status="denied")) == [denied.id]
+
+
 async def opened_many(store: Store, count: int) -> None:
     """Requests at the store itself, a hundred at a time."""
 

@@ -40,15 +40,14 @@ class ConsoleApi:
         person = self._sessions.reader(request)
         query = Query(request, frozenset({"status"}))
         words = "must be one of " + ", ".join(_STATUSES)
-        status = query.one_of("status", frozenset(_STATUSES), words)
+        status = cast("Status | None", query.one_of("status", frozenset(_STATUSES), words))
         query.raise_findings()
         found: list[ApprovalRequest] = []
         if status in (None, "pending"):
             found += await self._inbox.pending(person.id, MOST_PENDING)
         if status != "pending":
-            found += await self._inbox.recent(person.id, MOST_FINAL)
-        items = [_item(each, person) for each in found if status in (None, each.status)]
-        return json_answer({"items": items})
+            found += await self._inbox.recent(person.id, MOST_FINAL, status)
+        return json_answer({"items": [_item(each, person) for each in found]})
 
     async def show(self, request: Request) -> Response:
         """`GET /console/api/requests/{id}`"""
