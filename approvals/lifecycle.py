@@ -141,7 +141,12 @@ def on_presented(request: ApprovalRequest, place: str, now: datetime) -> Change 
     if request.is_final or request.delivery == "presented":
         return None
     shown = {"delivery": "presented", "first_shown_at": request.first_shown_at or now}
-    return Change(request.model_copy(update=shown), (RequestPresented(place=place),))
+    # A card that came after the deadline has shown nobody what they could have decided.
+    return Change(
+        request.model_copy(update=shown),
+        (RequestPresented(place=place),),
+        valid_before=request.expires_at,
+    )
 
 
 def on_undeliverable(request: ApprovalRequest) -> Change | None:

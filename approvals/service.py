@@ -200,7 +200,7 @@ class ApprovalService:
         return (await self._load(request)).request
 
     async def on_presented(self, request: RequestId, place: str) -> None:
-        """A card stands at `place`; told again, or after the end, it changes nothing."""
+        """A card stands at `place`; told again, or after the end, it presents nothing."""
 
         def decide(stored: Stored) -> Change:
             return _something(lifecycle.on_presented(stored.request, place, stored.now))

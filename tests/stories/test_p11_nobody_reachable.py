@@ -133,3 +133,16 @@ async def test_at_the_deadline_it_is_the_reason(
     assert expired.decision is not None
     assert expired.decision.reason == "undeliverable"
     assert await cards.due() == {}
+
+
+async def test_a_card_that_comes_after_the_deadline_has_presented_nothing(
+    placet: Placet, cards: Cards
+) -> None:
+    request = await export(placet)
+    await passes(placet, request, timedelta(0))
+    await cards.goes_round()  # nobody has made the expiry visible yet
+
+    after = await facts(placet, request)
+    assert after.decision is not None
+    assert (after.decision.reason, after.presented_at) == ("not_presented", None)
+    await cards.goes_round()
