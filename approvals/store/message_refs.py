@@ -6,7 +6,7 @@ Put once by script: of two workers that post at once, one learns that the other 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from approvals.model import RequestId
@@ -17,6 +17,7 @@ from approvals.store.records import insist
 from approvals.store.scripts import Scripts, UnreadableRecord
 
 Spot = tuple[str, str]  # a place, as the policy names it, and a platform
+_KEPT = ("channel", "message", "drawn", "refused", "extra")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class StoredRef:
 
     `drawn` is the fingerprint of the card last drawn there, '' while that is not known. `extra` are
     messages posted besides it, by channel and id, whose buttons are still to be taken off.
+    `as_held` are the bytes it was read from: another version of us may write it differently.
     """
 
     channel: str = ""
@@ -32,6 +34,7 @@ class StoredRef:
     drawn: str = ""
     refused: str = ""
     extra: tuple[tuple[str, str], ...] = ()
+    as_held: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def stands(self) -> bool:
@@ -51,7 +54,7 @@ class MessageRefs:
         """The refs of a request. Raises `UnreadableRecord`."""
         reply = await self._pipeline.run("HGETALL", self._keys.refs(request))
         flat = iter(cast("list[bytes]", reply))
-        return {_spot(field): _read(value) for field, value in zip(flat, flat, strict=True)}
+        return {_spot(name): _read(value) for name, value in zip(flat, flat, strict=True)}
 
     async def put(
         self, card: CardPlace, platform: str, ref: StoredRef, instead_of: StoredRef | None = None
@@ -60,9 +63,9 @@ class MessageRefs:
 
         That is `ref`, or what somebody else has put meanwhile.
         """
-        key, field = self._keys.refs(card.request), _field(card, platform)
-        known = _written(instead_of) if instead_of else ""
-        held = await insist(lambda: self._scripts.put_ref(key, field, known, _written(ref)))
+        key, name = self._keys.refs(card.request), _field(card, platform)
+        known = (instead_of.as_held or _written(instead_of)) if instead_of else b""
+        held = await insist(lambda: self._scripts.put_ref(key, name, known, _written(ref)))
         return _read(held)
 
     async def doubt(self, card: CardPlace, platform: str) -> None:
@@ -76,19 +79,20 @@ def _field(card: CardPlace, platform: str) -> str:
     return f"{card.place}|{platform}"
 
 
-def _spot(field: bytes) -> Spot:
-    place, _, platform = field.decode(errors="replace").rpartition("|")
+def _spot(name: bytes) -> Spot:
+    place, _, platform = name.decode(errors="replace").rpartition("|")
     return place, platform
 
 
-def _written(ref: StoredRef) -> str:
-    return json.dumps(asdict(ref), separators=(",", ":"))
+def _written(ref: StoredRef) -> bytes:
+    kept = {name: getattr(ref, name) for name in _KEPT}
+    return json.dumps(kept, separators=(",", ":")).encode()
 
 
 def _read(value: bytes) -> StoredRef:
     try:
         fields = json.loads(value)
         extra = tuple((channel, message) for channel, message in fields.pop("extra"))
-        return StoredRef(**fields, extra=extra)
+        return StoredRef(**fields, extra=extra, as_held=value)
     except (ValueError, TypeError, AttributeError, KeyError):
         raise UnreadableRecord("A message ref of the store cannot be read.") from None

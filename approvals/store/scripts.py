@@ -226,8 +226,8 @@ class Scripts:
         keys = (names.due, names.leased, names.again, self._keys.clock)
         await self._schedule.run(keys, (member,))
 
-    async def put_ref(self, refs: str, field: str, known: str, value: str) -> bytes:
-        """Puts a field that still holds `known` ('' = nothing); answers what it holds then."""
+    async def put_ref(self, refs: str, field: str, known: bytes, value: bytes) -> bytes:
+        """Puts a field that still holds `known` (b'' = nothing); answers what it holds then."""
         (held,) = await self._put_ref.run((refs,), (field, known, value))
         return held
 

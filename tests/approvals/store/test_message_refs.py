@@ -119,6 +119,20 @@ async def test_what_cannot_be_read_is_refused(
         await refs.of(REQUEST)
 
 
+async def test_what_another_version_has_written_is_taken_over_as_it_is(
+    store: Store, refs: MessageRefs
+) -> None:
+    # Another order, and no `refused` yet.
+    written = '{"message": "1.0", "channel": "C1", "drawn": "f1", "extra": []}'
+    await store.pipeline.run("HSET", store.keys.refs(REQUEST), "desk|slack", written)
+    async with asyncio.timeout(5):
+        await refs.doubt(DESK, "slack")
+    held = (await refs.of(REQUEST))["desk", "slack"]
+    assert held == FIRST
+    drawn = replace(held, drawn="f2")
+    assert await refs.put(DESK, "slack", drawn, instead_of=held) == drawn
+
+
 async def test_a_member_scheduled_by_hand_is_due_now(
     store: Store, client: Redis, keys: Keys
 ) -> None:
