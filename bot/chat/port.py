@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar, Literal, Protocol
+from typing import Literal, Protocol
 
 from approvals.model import Frozen, RequestId
 from bot.chat.card import Action, Card, Form, Listing
@@ -66,8 +66,6 @@ class BotIdentity:
 class ChatFailed(Exception):
     """A platform did not take a message; `code` is the platform's own word, free of our data."""
 
-    may_pass: ClassVar[bool] = True
-
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
@@ -83,8 +81,6 @@ class ChatBusy(ChatFailed):
 
 class ChatRefused(ChatFailed):
     """It will not work until somebody mends it: no such channel, not a member, message gone."""
-
-    may_pass = False
 
 
 class ChatPort(Protocol):
