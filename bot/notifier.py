@@ -21,7 +21,15 @@ from approvals.store.cards import CardPlace, card_place
 from approvals.store.message_refs import StoredRef
 from approvals.store.store import Store
 from bot.chat.card import Card
-from bot.chat.port import ChatBusy, ChatFailed, ChatPort, ChatRefused, MessageRef, Platform
+from bot.chat.port import (
+    ChatBusy,
+    ChatFailed,
+    ChatPort,
+    ChatRefused,
+    MessageGone,
+    MessageRef,
+    Platform,
+)
 from bot.telemetry import CardOutcome, Metrics
 
 _log = logging.getLogger(__name__)
@@ -46,13 +54,23 @@ Draw = Callable[[ApprovalRequest], Card]
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A member being worked off. `pace`: the wait after a failure, as long as the wish is old."""
+    """A member being worked off. `age` is that of the wish: so long it waits after a failure."""
 
     at: CardPlace
     request: ApprovalRequest
     card: Card
     fingerprint: str
-    pace: timedelta
+    age: timedelta
+
+    @property
+    def pace(self) -> timedelta:
+        """The wait after what may pass by itself."""
+        return min(max(self.age, SOONEST), LATEST)
+
+    @property
+    def pace_of_refused(self) -> timedelta:
+        """The wait where somebody has to mend it; it grows, since perhaps nobody ever does."""
+        return max(self.age, REFUSED_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +153,7 @@ class Notifier:
 
     def _drawing(self, at: CardPlace, request: ApprovalRequest, now: datetime) -> Drawing:
         card = self._draw(request)
-        age = now - _changed_at(request)
-        return Drawing(at, request, card, fingerprint(card), min(max(age, SOONEST), LATEST))
+        return Drawing(at, request, card, fingerprint(card), now - _changed_at(request))
 
     async def _show(self, target: Target, drawing: Drawing, ref: StoredRef | None) -> Met:
         """One target's card; whatever it meets, the others are none the worse."""
@@ -151,6 +168,9 @@ class Notifier:
             self._note("busy", target, drawing, busy)
             wait, rest = busy.retry_after or drawing.pace, busy.retry_after or timedelta()
             return Met(target, ref, is_touched=is_standing, wait=wait, rest=rest)
+        except ChatRefused as refusal:  # the message stands, and shows what is no longer true
+            self._note("refused", target, drawing, refusal)
+            return Met(target, ref, is_touched=is_standing, wait=drawing.pace_of_refused)
         except Exception as error:  # noqa: BLE001 - a port may fail in any way; it is tried again
             self._note("failed", target, drawing, error)
             return Met(target, ref, is_touched=is_standing, wait=drawing.pace)
@@ -162,7 +182,7 @@ class Notifier:
         try:
             await self._update(target, (ref.channel, ref.message), drawing.card)
             self._metrics.card_worked("edited")
-        except ChatRefused as gone:  # nobody sees it any more, so there is nothing to correct
+        except MessageGone as gone:  # nobody sees it any more, so there is nothing to correct
             self._note("refused", target, drawing, gone)
         return await self._drawn(target, drawing, ref)
 
@@ -208,7 +228,7 @@ class Notifier:
         for spot in ref.extra:
             try:
                 await self._update(target, spot, self._superseded(drawing.request))
-            except ChatRefused as gone:
+            except MessageGone as gone:
                 self._note("refused", target, drawing, gone)
         alone = replace(ref, extra=())
         return await self._refs.put(drawing.at, target.platform, alone, instead_of=ref)

@@ -80,7 +80,11 @@ class ChatBusy(ChatFailed):
 
 
 class ChatRefused(ChatFailed):
-    """It will not work until somebody mends it: no such channel, not a member, message gone."""
+    """It will not work until somebody mends it: no such channel, not a member, a revoked token."""
+
+
+class MessageGone(ChatRefused):
+    """There is no such message any more, so that nobody sees it; nothing is to be mended."""
 
 
 class ChatPort(Protocol):

@@ -16,6 +16,7 @@ from bot.chat.port import (
     ChatRefused,
     Click,
     Command,
+    MessageGone,
     MessageRef,
     Platform,
 )
@@ -96,7 +97,7 @@ class RecordingPort:
 
         def edit() -> None:
             if ref.id not in self.channels.get(ref.channel, {}):
-                raise ChatRefused("message_not_found")
+                raise MessageGone("message_not_found")
             self.channels[ref.channel][ref.id] = card
 
         await self._take("update", ref.channel, edit)

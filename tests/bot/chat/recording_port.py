@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bot.chat.card import Card, Form, Listing
-from bot.chat.port import BotIdentity, ChatFailed, ChatRefused, Click, Command, MessageRef, Platform
+from bot.chat.port import (
+    BotIdentity,
+    ChatFailed,
+    ChatRefused,
+    Click,
+    Command,
+    MessageGone,
+    MessageRef,
+    Platform,
+)
 
 
 @dataclass
@@ -32,7 +41,7 @@ class RecordingPort:
     async def update(self, ref: MessageRef, card: Card) -> None:
         self._take()
         if not (ref.platform == self.platform and ref.id in self._ids()):
-            raise ChatRefused("message_not_found")
+            raise MessageGone("message_not_found")
         self.updated.append((ref, card))
 
     async def reply_privately(self, to: Click | Command, reply: Card | Listing) -> None:
