@@ -282,8 +282,9 @@ def _is_quick(request: ApprovalRequest) -> bool:
 def _confirm(request: ApprovalRequest) -> Confirm:
     records = request.asked.record_count
     size = f" for {_many(records, 'record')}" if records is not None else ""
-    minutes = max(1, round(request.grant_ttl.total_seconds() / 60))
-    text = f"{request.asked.title}{size}. The access lasts {_many(minutes, 'minute')}."
+    seconds = int(request.grant_ttl.total_seconds())
+    lasts = _many(seconds, "second") if seconds % 60 else _many(seconds // 60, "minute")
+    text = f"{request.asked.title}{size}. The access lasts {lasts}."
     return Confirm(title="Approve without looking at the details?", text=text, yes="Approve")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 
@@ -320,6 +321,19 @@ def test_approve_on_a_channel_card_asks_first_and_says_for_how_long() -> None:
     assert approve.confirm.title == "Approve without looking at the details?"
     assert approve.confirm.text == f"{TITLE} for 1,240 records. The access lasts 10 minutes."
     assert [button.confirm for button in others] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(1, "1 second"), (90, "90 seconds"), (60, "1 minute"), (3600, "60 minutes")],
+)
+def test_what_is_confirmed_lasts_as_long_as_it_says(seconds: int, words: str) -> None:
+    request = opened(policy(quick_approve=True)).model_copy(
+        update={"grant_ttl": timedelta(seconds=seconds)}
+    )
+    confirm = MESSAGES.channel_card(request).buttons[0].confirm
+    assert confirm is not None
+    assert confirm.text.endswith(f" The access lasts {words}.")
 
 
 def test_only_one_button_of_a_card_stands_out() -> None:
