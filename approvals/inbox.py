@@ -45,6 +45,14 @@ class Inbox:
             raise NotFound("There is no such request for you to see.")
         return stored.request
 
+    async def some(
+        self, person: PersonId, wanted: Sequence[RequestId]
+    ) -> dict[RequestId, ApprovalRequest]:
+        """Those of several requests that this person may see."""
+        viewer = self._known(person)
+        found = [stored.request for stored in await self._records.load_all(wanted)]
+        return {request.id: request for request in found if _may_see(viewer, request)}
+
     async def pending(self, person: PersonId, limit: int) -> tuple[ApprovalRequest, ...]:
         """What waits for a decision, the next to expire first."""
         viewer = self._known(person)

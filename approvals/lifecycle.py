@@ -189,6 +189,12 @@ def may_decide(request: ApprovalRequest, person: Person) -> bool:
     return is_entitled and person.id != request.asked.requester.responsible
 
 
+def may_vote(request: ApprovalRequest, person: Person) -> bool:
+    """Whether a vote of `person` would count now, as far as can be said before it is cast."""
+    has_voted = any(given.person == person.id for given in request.reviews)
+    return not request.is_final and not has_voted and may_decide(request, person)
+
+
 def has_viewed(request: ApprovalRequest, person: Person) -> bool:
     """Whether `person` has opened the full details of the current revision."""
     return any(

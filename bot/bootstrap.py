@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from pydantic import SecretStr
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 
 from approvals.inbox import Inbox
 from approvals.model import ServiceId
@@ -44,7 +44,6 @@ from bot.receivers import receivers_of
 from bot.settings import Settings, make_missing_keys
 from bot.telemetry import Metrics
 from bot.web.app import create_app
-from bot.web.front import Handlers
 from bot.web.ops import Condition
 from bot.web.server import make_server, settle_memory
 from bot.web.waiting import Waiting
@@ -158,32 +157,30 @@ async def run_web(
 ) -> None:
     """Serves HTTP on `listener` until `stop`."""
     pool = connection_pool(store_url(parts.settings))
-    client = Redis(connection_pool=pool)
-    waiting = Waiting(client, parts.store.keys)
-    live = Live(pool, parts.store.keys)
+    waiting = Waiting(Redis(connection_pool=pool), parts.store.keys)
+    console = _console(parts, pool)
     app = create_app(
         service=parts.service,
         waiting=waiting,
         readiness=lambda: Condition(parts.store.health.faults, parts.store.health.warnings),
         metrics=parts.metrics,
         settings=parts.settings,
-        pages=_console(parts, live, client),
+        pages=console.routes() if console else {},
     )
     server = make_server(app, drain_s=DRAIN_S)
     try:
         async with asyncio.TaskGroup() as tasks:
-            background = [
-                tasks.create_task(waiting.run()),
-                *([tasks.create_task(live.run())] if parts.surroundings.is_demo else []),
-                tasks.create_task(watch_health(parts.store.health)),
-            ]
+            listening = [waiting.run(), *([console.live.run()] if console else [])]
+            watching = [*listening, watch_health(parts.store.health)]
+            background = [tasks.create_task(each) for each in watching]
             serving = tasks.create_task(server.serve(sockets=[listener]))
             await server.wait_until_started(serving)
             settle_memory()
             ready()
             await stop.wait()
             await waiting.close()
-            live.close()
+            if console:
+                console.live.close()
             server.should_exit = True
             await serving
             for task in background:
@@ -192,11 +189,11 @@ async def run_web(
         await pool.aclose()
 
 
-def _console(parts: Parts, live: Live, client: Redis) -> Mapping[str, Handlers]:
-    """The routes of the demo's page. It has no login yet, so elsewhere there are none."""
+def _console(parts: Parts, pool: BlockingConnectionPool) -> ConsoleRoutes | None:
+    """The demo's page. It has no login yet, so elsewhere there is none."""
     key = parts.settings.session_key
     if not parts.surroundings.is_demo or key is None:
-        return {}
+        return None
 
     def people() -> People:
         return parts.service.configuration.people
@@ -207,12 +204,12 @@ def _console(parts: Parts, live: Live, client: Redis) -> Mapping[str, Handlers]:
         inbox=Inbox(parts.store, lambda: parts.service.configuration),
         interactions=Interactions(parts.service, Identities(people), messages),
         messages=messages,
-        port=ConsolePort(client, parts.store.keys.console_channel),
+        port=ConsolePort(Redis(connection_pool=pool), parts.store.keys.console_channel),
         sessions=Sessions(key.get_secret_value().encode(), people),
-        live=live,
+        live=Live(pool, parts.store.keys),
         people=people,
     )
-    return ConsoleRoutes(made).routes()
+    return ConsoleRoutes(made)
 
 
 def _notifier(parts: Parts, client: Redis) -> Notifier | None:

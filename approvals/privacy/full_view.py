@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from approvals.answer import callback_data
 from approvals.digest import canonical
-from approvals.model import ApprovalRequest, Decision, Frozen
+from approvals.model import ApprovalRequest, Decision, Frozen, PersonId
 from approvals.policy.document import ShownField
 from approvals.privacy.masking import masked
 from approvals.signing import Marks
@@ -21,6 +21,13 @@ class ViewedField(Frozen):
     name: str
     show: str
     value: str
+
+
+class Comment(Frozen):
+    """What a person wrote beside their approval."""
+
+    person: PersonId
+    text: str
 
 
 class FullView(Frozen):
@@ -42,6 +49,7 @@ class FullView(Frozen):
     fields: tuple[ViewedField, ...]
     hidden_fields: int
     context: dict[str, JsonValue]
+    comments: tuple[Comment, ...]
     said: str | None
 
     def fingerprint(self) -> str:
@@ -80,6 +88,11 @@ def full_view(request: ApprovalRequest, fields: Mapping[str, ShownField], marks:
         fields=tuple(shown),
         hidden_fields=asked.hidden_fields,
         context=asked.context,
+        comments=tuple(
+            Comment(person=given.person, text=given.reason)
+            for given in request.approvals
+            if given.reason
+        ),
         said=_said(request.decision),
     )
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from approvals.lifecycle import may_decide
-from approvals.model import ApprovalRequest, Person, PersonId, Requester
+from approvals.lifecycle import may_decide, may_vote
+from approvals.model import ApprovalRequest, Grant, Person, PersonId, Requester
 from approvals.policy.people import People
 from approvals.privacy.full_view import FullView
 from bot.chat.card import (
@@ -80,7 +80,7 @@ class Messages:
         card = self._card(request, ()).model_copy(
             update={
                 "facts": (*self._facts(request), *_details(view)),
-                "quotes": tuple(_quotes(view)),
+                "quotes": (*_quotes(view), *self._comments(view)),
                 "steps": tuple(self.steps(request)),
             }
         )
@@ -88,10 +88,14 @@ class Messages:
             return Form(title="Request in full", card=card)
         approve = _button("approve", "Approve", request, "primary")
         deny = _button("deny", "Deny", request, "danger")
-        reason = Input(name="reason", label="Reason (needed to deny)", hint=_REASON)
+        reason = Input(name="reason", label="Reason or comment (a denial needs one)", hint=_REASON)
         return Form(
             title="Review this request", card=card, inputs=(reason,), submits=(approve, deny)
         )
+
+    def _comments(self, view: FullView) -> Iterator[Quote]:
+        for comment in view.comments:
+            yield Quote(label=f"{self.who(comment.person).name}, approving", text=comment.text)
 
     def deny_form(self, request: ApprovalRequest) -> Form:
         """Asks for the reason that a denial needs."""
@@ -119,17 +123,16 @@ class Messages:
         decision = request.decision
         if decision is None:
             return ()
-        at = Moment(at=decision.at)
-        if decision.outcome == "approved" and request.grant:
-            use = (" Access may be used until ", Moment(at=request.grant.expires_at), ".")
-            return ("Approved", *self._by(request), " at ", at, ".", *use)
+        at: Line = (" at ", Moment(at=decision.at), ".")
+        if decision.outcome == "approved":
+            return ("Approved", *self._by(request), *at, *_access(request.grant))
         if decision.outcome == "denied":
-            return ("Denied", *self._by(request), " at ", at, ".", _NO_ACCESS)
+            return ("Denied", *self._by(request), *at, _NO_ACCESS)
         if decision.outcome == "cancelled":
             why = _CANCELLED_BY.get(decision.reason or "", "")
-            return (f"Cancelled {why} at ".replace("  ", " "), at, ".", _NO_ACCESS)
+            return (f"Cancelled {why}".rstrip(), *at, _NO_ACCESS)
         late = _EXPIRED.get(decision.reason or "", "")
-        return (f"Expired with {votes(request)} at ", at, ".", late, _NO_ACCESS)
+        return (f"Expired with {votes(request)}", *at, late, _NO_ACCESS)
 
     def missing(self, request: ApprovalRequest) -> Line:
         """How many approvals a pending request still lacks, and until when."""
@@ -206,10 +209,10 @@ class Messages:
         return (quick.model_copy(update={"confirm": _confirm(request)}), review, deny)
 
     def _buttons_for(self, request: ApprovalRequest, person: Person) -> tuple[Button, ...]:
-        if may_vote(request, person):
-            return self._channel_buttons(request)
+        buttons = list(self._channel_buttons(request)) if may_vote(request, person) else []
         may_look = may_decide(request, person) or "auditor" in person.roles
-        buttons = [_button("review", "Details", request)] if may_look else []
+        if may_look and not buttons:
+            buttons.append(_button("review", "Details", request))
         may_cancel = person.id == request.asked.requester.person or "admin" in person.roles
         if may_cancel and not request.is_final:
             buttons.append(_button("cancel", "Cancel request", request))
@@ -249,6 +252,11 @@ class Messages:
         return Item(line=line, button=review)
 
 
+_GRANTS = {
+    "used": " The access has been used.",
+    "ended": " The access has ended.",
+    "revoked": " The access has been revoked.",
+}
 _OUTCOMES = {
     "approved": "The request is approved",
     "denied": "The request is denied",
@@ -257,10 +265,12 @@ _OUTCOMES = {
 }
 
 
-def may_vote(request: ApprovalRequest, person: Person) -> bool:
-    """Whether a vote of `person` would count now, as far as can be said before it is cast."""
-    has_voted = any(review.person == person.id for review in request.reviews)
-    return not request.is_final and not has_voted and may_decide(request, person)
+def _access(grant: Grant | None) -> Line:
+    if grant is None:
+        return ()
+    if grant.status == "active":
+        return (" Access may be used until ", Moment(at=grant.expires_at), ".")
+    return (_GRANTS[grant.status],)
 
 
 def votes(request: ApprovalRequest) -> str:

@@ -83,6 +83,8 @@ def details(
         rows += _row("not shown", _count(view.hidden_fields, "more field"))
     rows += _row("context", *(f"{name}: {_plain(value)}" for name, value in view.context.items()))
     rows += _state(request, naming, now)
+    for comment in view.comments:
+        rows += _row("comment", f"{naming.person(comment.person)}: {comment.text}")
     rows += _row("in words", view.said) if view.said else []
     return [_head(request), *_laid_out(rows, width)]
 

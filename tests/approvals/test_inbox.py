@@ -98,12 +98,20 @@ async def test_a_stranger_is_refused_whatever_they_ask(placet: Placet, inbox: In
         inbox.may_see(STRANGER, request)
     for asked in (
         inbox.one(STRANGER, request.id),
+        inbox.some(STRANGER, [request.id]),
         inbox.pending(STRANGER, 9),
         inbox.reviewed(STRANGER, 9),
         inbox.recent(STRANGER, 9),
     ):
         with pytest.raises(NotAllowed):
             await asked
+
+
+async def test_of_several_those_are_told_that_one_may_see(placet: Placet, inbox: Inbox) -> None:
+    mine, foreign = await asks(placet), await asks(placet, action="users.export", params=None)
+    wanted = [mine.id, foreign.id, RequestId("req_" + "0" * 26)]
+    assert await inbox.some(ANNA, wanted) == {mine.id: mine, foreign.id: foreign}
+    assert await inbox.some(CLEO, wanted) == {foreign.id: foreign}
 
 
 async def test_what_does_not_exist_is_not_found(inbox: Inbox) -> None:

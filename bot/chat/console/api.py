@@ -12,7 +12,7 @@ from starlette.responses import Response
 from approvals.answer import Json, callback_data
 from approvals.errors import Finding, InvalidRequest, NotFound
 from approvals.inbox import Inbox
-from approvals.lifecycle import has_viewed, may_decide
+from approvals.lifecycle import has_viewed, may_vote
 from approvals.model import ApprovalRequest, Origin, Person, RequestId, Status, Vote
 from approvals.service import ApprovalService
 from bot.chat.console.board import MOST_FINAL, MOST_PENDING
@@ -151,6 +151,6 @@ def _item(request: ApprovalRequest, person: Person) -> Json:
     return {
         **callback_data(request),
         "title": request.asked.title,
-        "may_decide": not request.is_final and may_decide(request, person),
+        "may_decide": may_vote(request, person),
         "viewed": has_viewed(request, person),
     }

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from approvals.errors import NotFound
 from approvals.inbox import Inbox
-from approvals.model import ApprovalRequest, Person, RequestId
-from bot.chat.messages import may_vote
+from approvals.lifecycle import may_vote
+from approvals.model import ApprovalRequest, Person
 
 Section = Literal["waiting", "open", "reviewed", "settled"]
 SECTIONS: tuple[Section, ...] = ("waiting", "open", "reviewed", "settled")
@@ -50,19 +49,6 @@ async def board_of(inbox: Inbox, person: Person) -> Board:
     for request in sorted(found.values(), key=order_of):
         sections[section_of(request, person)].append(request)
     return Board(sections)
-
-
-async def seen_of(
-    inbox: Inbox, person: Person, wanted: list[RequestId]
-) -> dict[RequestId, ApprovalRequest]:
-    """Those of some requests that the person may see."""
-    seen = {}
-    for request in wanted:
-        try:
-            seen[request] = await inbox.one(person.id, request)
-        except NotFound:
-            continue
-    return seen
 
 
 def _millis(at: datetime) -> int:

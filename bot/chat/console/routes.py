@@ -17,7 +17,7 @@ from approvals.service import ApprovalService
 from bot.chat.card import Action, Card, plain
 from bot.chat.console.adapter import Answer, ConsolePort
 from bot.chat.console.api import ConsoleApi, Fields, checked_id, json_answer
-from bot.chat.console.board import board_of, order_of, section_of, seen_of
+from bot.chat.console.board import board_of, order_of, section_of
 from bot.chat.console.live import Live
 from bot.chat.console.page import HEADERS, MEDIA_TYPES, Assets, Page
 from bot.chat.console.render import form_html, reply_html
@@ -53,6 +53,7 @@ class ConsoleRoutes:
 
     def __init__(self, parts: ConsoleParts) -> None:
         self._parts = parts
+        self.live = parts.live
         self._sessions = parts.sessions
         self._inbox = parts.inbox
         self._assets = Assets.shipped()
@@ -108,7 +109,7 @@ class ConsoleRoutes:
         if not 1 <= len(asked) <= MOST_CARDS:
             raise InvalidRequest([Finding("/id", f"must be sent 1 to {MOST_CARDS} times")])
         wanted = [checked_id(text) for text in dict.fromkeys(asked)]
-        seen = await seen_of(self._inbox, person, wanted)
+        seen = await self._inbox.some(person.id, wanted)
         drawn = [
             {
                 "id": each,

@@ -80,9 +80,13 @@ class Sessions:
         return person
 
     def set_cookie(self, request: Request, session: Session) -> str:
-        """The `Set-Cookie` header; cookies know no ports, so the name holds it."""
+        """The `Set-Cookie` header; cookies know no ports, so the name holds it.
+
+        Lax: a link from elsewhere shows the page as the same person. No GET changes state, and a
+        post needs the token.
+        """
         return (
-            f"{_cookie_name(request)}={session.cookie}; Path=/console; HttpOnly; SameSite=Strict; "
+            f"{_cookie_name(request)}={session.cookie}; Path=/console; HttpOnly; SameSite=Lax; "
             f"Max-Age={_AGE_S}"
         )
 

@@ -20,7 +20,8 @@ from tests.conftest import ANNA, Placet
 from tests.stories.telling import asks, looks_and_votes
 
 ANNAS = {"X-Placet-Person": "anna"}
-CARD = Card(state="pending", title="canary title", text="canary text", request=RequestId("req_7"))
+SEVEN, EIGHT = (RequestId(f"req_{number}" + 25 * "0") for number in "78")
+CARD = Card(state="pending", title="canary title", text="canary text", request=SEVEN)
 
 
 async def next_change(heard: Heard) -> tuple[str, str]:
@@ -49,10 +50,10 @@ async def test_a_posted_and_an_updated_card_are_heard_by_id_alone(console: Conso
     async with listening(console), stream(console, ANNAS) as heard:
         await wait_until(lambda: len(console.live) == 1)
         ref = await console.port.post("desk", CARD)
-        assert (ref.platform, ref.channel, ref.id) == ("console", "desk", "req_7")
-        assert await next_change(heard) == ("changed", "req_7")
-        await console.port.update(ref.model_copy(update={"id": "req_8"}), CARD)
-        assert await next_change(heard) == ("changed", "req_8")
+        assert (ref.platform, ref.channel, ref.id) == ("console", "desk", SEVEN)
+        assert await next_change(heard) == ("changed", SEVEN)
+        await console.port.update(ref.model_copy(update={"id": EIGHT}), CARD)
+        assert await next_change(heard) == ("changed", EIGHT)
 
 
 async def test_a_decision_is_heard(console: Console, placet: Placet) -> None:
@@ -72,7 +73,7 @@ async def test_every_open_page_hears_it(console: Console) -> None:
     ):
         await wait_until(lambda: len(console.live) == 2)
         await console.port.post("desk", CARD)
-        assert await next_change(one) == await next_change(other) == ("changed", "req_7")
+        assert await next_change(one) == await next_change(other) == ("changed", SEVEN)
 
 
 async def test_a_page_that_leaves_is_forgotten(console: Console) -> None:
@@ -101,7 +102,7 @@ async def test_nobody_known_hears_nothing(console: Console) -> None:
 async def test_a_lost_store_is_a_busy_platform() -> None:
     port = ConsolePort(cast("Redis", _Gone()), "channel")
     with pytest.raises(ChatBusy, match="OSError"):
-        await port.update(MessageRef(platform="console", channel="desk", id="req_7"), CARD)
+        await port.update(MessageRef(platform="console", channel="desk", id=SEVEN), CARD)
 
 
 class _Gone:

@@ -166,7 +166,7 @@ async def test_a_session_is_kept_from_scripts_from_other_sites_and_from_other_po
     page = await console.browser().opens()
     name_and_value, *attributes = page.headers["set-cookie"].split("; ")
     assert name_and_value.startswith(COOKIE + "=anna!")
-    assert {"Path=/console", "HttpOnly", "SameSite=Strict"} <= set(attributes)
+    assert {"Path=/console", "HttpOnly", "SameSite=Lax"} <= set(attributes)
     assert not [each for each in attributes if each.startswith("Domain")]
 
 
