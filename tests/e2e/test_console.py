@@ -136,6 +136,20 @@ async def test_votes_close_when_time_is_up_even_if_nobody_says_so(desk: Desk) ->
         assert screen.faults == []
 
 
+async def test_who_comes_second_is_told_who_was_first(desk: Desk) -> None:
+    request = await desk.ask()
+    async with desk.at_the_door() as screen:
+        await _open_deaf(screen.page)
+        await review(screen.page, request)
+        await desk.approve("ben", request)
+        await vote(screen.page, "Approve").click()
+        told = rf"already decided\. Approved by Ben Okafor at .*{AT}.*Nothing was changed\."
+        await expect(vote(screen.page, "Approve")).to_be_disabled()
+        await expect(screen.page.get_by_role("alert")).to_contain_text(re.compile(told))
+        assert screen.faults == []
+    assert await desk.status(request) == ("approved", ["ben"])
+
+
 async def test_of_two_tabs_that_vote_at_once_one_counts(desk: Desk) -> None:
     request = await desk.ask(TWO)
     async with desk.sit("anna") as anna:

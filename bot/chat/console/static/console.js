@@ -277,6 +277,7 @@ function touchPanel(told) {
   if (!submits.length) return;
   submits.forEach((button) => { button.disabled = true; });
   const error = byId("panel-error");
+  if (error.dataset.answer) return;     // the click that found the votes closed has said why
   error.textContent = told.text ? `There is nothing left for you to decide here. ${told.text}` : "You may not see this request any more.";
   error.hidden = false;
 }
@@ -299,10 +300,12 @@ async function click(button, inputs) {
     } else {
       const error = byId("panel-error");
       error.textContent = told.text;
+      error.dataset.answer = "yes";
       error.hidden = false;
     }
     delete panel.dataset.busy;
     await draw([request]);
+    if (document.querySelector("#panel-form button:enabled")) delete byId("panel-error").dataset.answer;
   } catch (error) {
     unreachable(error);
   } finally {
