@@ -106,6 +106,16 @@ async def test_focus_stays_where_it_is_while_the_page_changes(desk: Desk) -> Non
         await expect(card_in(anna.page, "settled", request)).to_be_focused()
 
 
+async def test_focus_is_not_lost_when_a_reply_is_closed(desk: Desk) -> None:
+    request = await desk.ask()
+    async with desk.sit("anna") as anna:
+        await review(anna.page, request)
+        await vote(anna.page, "Approve").click()
+        await reply(anna.page).get_by_role("button", name="Close").press("Enter")
+        await expect(reply(anna.page)).to_be_empty()
+        await expect(press(anna.page, request, "Details")).to_be_focused()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, SMALL], ids=["1280", "360"])
 async def test_every_view_is_accessible_and_fits(

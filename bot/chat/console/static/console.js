@@ -250,7 +250,11 @@ function tell(content) {
   const close = document.createElement("button");
   close.type = "button";
   close.textContent = "Close";
-  close.addEventListener("click", () => box.remove());
+  close.addEventListener("click", () => {
+    const byKey = close.matches(":focus-visible");
+    box.remove();
+    if (byKey) focusBack();             // for a mouse the page would jump to the card for nothing
+  });
   box.append(close);
   byId("reply").replaceChildren(box);
   tick();
@@ -350,11 +354,15 @@ function onClick(event) {
 }
 
 // Focus goes back to the button that opened the panel, or to what stands in its place.
-function onPanelClosed() {
-  byId("panel-form").replaceChildren();
+function focusBack() {
   const card = opener && byId(opener.request);
   const target = card && (card.querySelector(`[data-action="${opener.action}"]`) || card);
   (target || byId("waiting-head")).focus();
+}
+
+function onPanelClosed() {
+  byId("panel-form").replaceChildren();
+  focusBack();
 }
 
 function begin() {
