@@ -309,27 +309,6 @@ async def test_a_card_that_may_not_be_edited_today_is_corrected_once_it_may(
     assert await cards.due() == {}
 
 
-async def test_an_extra_card_that_may_not_be_edited_today_is_kept_in_mind(
-    placet: Placet, cards: Cards, port: RecordingPort
-) -> None:
-    request = await asks(placet)
-    at = CardPlace(request.id, "desk")
-    await cards.goes_round()
-    (first,) = (await refs(placet, request.id)).values()
-    extra = await port.post(DESK, draw(request))
-    owned_up = StoredRef(first.channel, first.message, first.drawn, "", ((DESK, extra.id),))
-    await placet.store.refs.put(at, "slack", owned_up, instead_of=first)
-    port.faults["update"].append(refused())
-
-    await placet.store.cards.schedule(at.member)
-    await cards.goes_round()
-    await cards.waits_for_the_next_try()
-    await cards.goes_round()
-
-    assert len(port.live(DESK)) == 1
-    assert (await refs(placet, request.id))["desk", "slack"] == first
-
-
 async def test_two_workers_at_once_leave_one_live_card(
     placet: Placet, cards: Cards, port: RecordingPort
 ) -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from approvals.policy.loader import Configuration
 from approvals.store.cards import CardPlace
+from approvals.store.message_refs import StoredRef
 from bot.chat.card import Card
 from bot.chat.port import MessageRef
 from tests.conftest import ANNA, CRM, Placet
-from tests.notifying import DESK, Cards, notifying
-from tests.servers.recording_port import RecordingPort, loses_the_reply, stands_still
+from tests.notifying import DESK, Cards, draw, notifying
+from tests.servers.recording_port import RecordingPort, loses_the_reply, refused, stands_still
 from tests.stories.telling import asks, looks_and_votes
 
 
@@ -85,3 +86,26 @@ async def test_an_old_card_of_a_worker_that_died_right_after_is_drawn_over(
 
     assert [card.state for card in port.cards(DESK)] == ["cancelled"]
     assert await cards.due() == {}
+
+
+async def test_an_extra_card_that_may_not_be_edited_today_is_kept_in_mind(
+    placet: Placet,
+) -> None:
+    port = RecordingPort()
+    cards = Cards(placet, port)
+    request = await asks(placet)
+    at = CardPlace(request.id, "desk")
+    await cards.goes_round()
+    (first,) = (await placet.store.refs.of(request.id)).values()
+    extra = await port.post(DESK, draw(request))
+    owned_up = StoredRef(first.channel, first.message, first.drawn, "", ((DESK, extra.id),))
+    await placet.store.refs.put(at, "slack", owned_up, instead_of=first)
+    port.faults["update"].append(refused())
+
+    await placet.store.cards.schedule(at.member)
+    await cards.goes_round()
+    await cards.waits_for_the_next_try()
+    await cards.goes_round()
+
+    assert len(port.live(DESK)) == 1
+    assert (await placet.store.refs.of(request.id))["desk", "slack"] == first

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from approvals.errors import NotAllowed, NotConfirmed, StoreUnavailable
-from approvals.model import ApprovalRequest, Origin, Person, PersonId, RequestId, Vote
+from approvals.model import ApprovalRequest, Origin, Person, PersonId, RequestId
 from approvals.policy.loader import load_configuration
 from approvals.policy.people import People
 from approvals.service import ApprovalService
@@ -559,17 +559,8 @@ async def test_an_unfit_store_approves_nothing_and_tells_nothing_of_itself(desk:
 class Unsure(ApprovalService):
     """Its store records a vote and cannot confirm it, as when the replicas are away."""
 
-    async def review(
-        self,
-        request: RequestId,
-        person: PersonId,
-        origin: Origin,
-        vote: Vote,
-        *,
-        reason: str | None = None,
-        revision: int | None = None,
-    ) -> ApprovalRequest:
-        await super().review(request, person, origin, vote, reason=reason, revision=revision)
+    async def review(self, *told: Any, **more: Any) -> ApprovalRequest:  # noqa: ANN401 - handed on
+        await super().review(*told, **more)
         raise NotConfirmed("Recorded, but not yet confirmed by the replicas.")
 
 
