@@ -149,12 +149,10 @@ async function heal() {
   if (panel.open && panel.dataset.request) await draw([panel.dataset.request]);
 }
 
+// Each card leaves the hidden ones when it is placed, so a lost answer loses none.
 async function showMore(section) {
-  const rest = hidden(section);
-  const wanted = rest.slice(0, STEP).map(idOf);
-  section.dataset.more = rest.slice(STEP).join(" ");
   const last = section.querySelector("article:last-child");
-  await draw(wanted);
+  await draw(hidden(section).slice(0, STEP).map(idOf));
   const first = last && last.nextElementSibling;
   if (first) first.focus();
 }
