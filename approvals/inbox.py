@@ -26,7 +26,7 @@ RECENT_SCAN = 1000  # records read for one list of recent requests at most
 class Inbox:
     """Requests as one person may see them. `configuration` answers today's.
 
-    Every method but `one` raises `NotAllowed` alone, for a person of no file.
+    Every method raises `NotAllowed` for a person of no file, and a `StoreFailure`.
     """
 
     def __init__(self, store: Store, configuration: Callable[[], Configuration]) -> None:

@@ -215,7 +215,8 @@ class Messages:
             buttons.append(_button("review", "Details", request))
         may_cancel = person.id == request.asked.requester.person or "admin" in person.roles
         if may_cancel and not request.is_final:
-            buttons.append(_button("cancel", "Cancel request", request))
+            cancel = _button("cancel", "Cancel request", request)
+            buttons.append(cancel.model_copy(update={"confirm": _confirm_cancel(request)}))
         return tuple(buttons)
 
     def _steps(self, request: ApprovalRequest) -> Iterator[Step]:
@@ -240,7 +241,8 @@ class Messages:
             return (f" by rule {rule}",)
         people: list[str | Who] = []
         for who in by:
-            people += [" and " if people else " by ", self.who(who.person)]
+            joint = " by " if not people else " and " if who is by[-1] else ", "
+            people += [joint, self.who(who.person)]
         return tuple(people)
 
     def _item(self, request: ApprovalRequest, person: Person) -> Item:
@@ -296,6 +298,11 @@ def _confirm(request: ApprovalRequest) -> Confirm:
     lasts = _many(seconds, "second") if seconds % 60 else _many(seconds // 60, "minute")
     text = f"{request.asked.title}{size}. The access lasts {lasts}."
     return Confirm(title="Approve without looking at the details?", text=text, yes="Approve")
+
+
+def _confirm_cancel(request: ApprovalRequest) -> Confirm:
+    text = f"{request.asked.title}. Nobody can approve it then; {request.service} has to ask anew."
+    return Confirm(title="Cancel this request?", text=text, yes="Cancel request")
 
 
 def _button(action: Action, label: str, request: ApprovalRequest, style: Style = "plain") -> Button:

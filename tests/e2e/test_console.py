@@ -71,7 +71,7 @@ async def test_a_denial_without_a_reason_is_refused_where_it_is_typed(desk: Desk
     request = await desk.ask()
     async with desk.sit("anna") as anna:
         page = anna.page
-        for opened_by, field in (("Deny", "Why is it denied?"), ("Review", "Reason (needed")):
+        for opened_by, field in (("Deny", "Why is it denied?"), ("Review", "Reason or comment")):
             await press(page, request, opened_by).click()
             for empty in ("", "  \n "):
                 await page.get_by_label(field).fill(empty)
@@ -173,7 +173,7 @@ async def test_an_open_panel_closes_its_votes_when_somebody_else_decides(desk: D
     request = await desk.ask()
     async with desk.sit("anna") as anna:
         await review(anna.page, request)
-        await anna.page.get_by_label("Reason (needed").fill("Half a thou")
+        await anna.page.get_by_label("Reason or comment").fill("Half a thou")
         await desk.approve("ben", request)
         told = re.compile(rf"nothing left for you to decide.*Approved by Ben Okafor at .*{AT}")
         await expect(anna.page.get_by_role("alert")).to_contain_text(told)
@@ -216,7 +216,7 @@ async def test_a_requester_sees_their_own_request_and_no_vote(desk: Desk) -> Non
     async with desk.sit("jonas") as jonas:
         page = jonas.page
         await expect(card_in(page, "open", request)).to_contain_text("0 of 1 approval")
-        labels = await card(page, request).get_by_role("button").all_inner_texts()
+        labels = await card(page, request).get_by_role("button").all_text_contents()
         assert labels == ["Cancel request"]
         for action in ("approve", "deny", "review"):
             await _forged(page, request, action)
@@ -246,6 +246,11 @@ async def test_the_requester_takes_a_request_back(desk: Desk) -> None:
     request = await desk.ask(by=JONAS)
     async with desk.sit("jonas") as jonas, desk.sit("anna") as anna:
         await press(jonas.page, request, "Cancel request").click()
+        asked = jonas.page.get_by_role("dialog", name="Cancel this request?")
+        await asked.get_by_role("button", name="Back").click()
+        await expect(card_in(anna.page, "waiting", request)).to_have_count(1)
+        await press(jonas.page, request, "Cancel request").click()
+        await asked.get_by_role("button", name="Cancel request").click()
         await expect(reply(jonas.page)).to_contain_text("The request is cancelled.")
         for one in (jonas.page, anna.page):
             ended = card_in(one, "settled", request)

@@ -83,7 +83,7 @@ async def test_enter_in_the_reason_never_votes(desk: Desk) -> None:
     request = await desk.ask()
     async with desk.sit("anna") as anna:
         await review(anna.page, request)
-        field = anna.page.get_by_label("Reason (needed")
+        field = anna.page.get_by_label("Reason or comment")
         await field.press("Enter")
         await field.press_sequentially("It is fine")
         await field.press("Enter")

@@ -187,7 +187,7 @@ async def test_text_of_others_is_shown_as_it_is_and_never_runs(desk: Desk) -> No
         await expect(full.locator("blockquote")).to_have_text(f"{SCRIPT} {HEBREW} {IMAGE}")
         await _nothing_was_made(anna.page)
 
-        await anna.page.get_by_label("Reason (needed").fill(REASON)
+        await anna.page.get_by_label("Reason or comment").fill(REASON)
         await vote(anna.page, "Deny").click()
         await expect(reply(anna.page)).to_contain_text("You denied it.")
         await press(cleo.page, request, "Details").click()

@@ -127,6 +127,8 @@ class ConsoleRoutes:
     async def events(self, request: Request) -> Response:
         """`GET /console/events`: server-sent events; each names requests and nothing of them."""
         self._sessions.reader(request)
+        if request.method == "HEAD":  # its answer would have no end
+            return Response(None, 200, _STREAM, "text/event-stream")
         stream = self._parts.live.stream()
         return StreamingResponse(stream, 200, _STREAM, "text/event-stream")
 

@@ -24,12 +24,21 @@ let opener = null;          // the request whose button opened the panel
 async function ask(path, options = {}) {
   const reply = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
   if (reply.status === 401 || reply.status === 403) {
-    location.reload();      // this tab belongs to somebody who no longer sits here
-    throw new Error("reloading");
+    leave();
   }
   const told = await reply.json();
   if (!reply.ok) throw new Error(told.detail || "Placet could not answer.");
   return told;
+}
+
+// This tab belongs to somebody who no longer sits here. Once: a reload that does not help would not
+// help again.
+function leave() {
+  const last = Number(sessionStorage.getItem("placet-reloaded") || 0);
+  if (Date.now() - last < 5000) throw new Error("Placet does not know who you are. Close this tab and open the page anew.");
+  sessionStorage.setItem("placet-reloaded", String(Date.now()));
+  location.reload();
+  throw new Error("reloading");
 }
 
 function post(path, body) {
@@ -183,7 +192,10 @@ function listen() {
   });
   stream.addEventListener("error", () => {
     stream.close();
-    if (failures > 1) byId("offline").hidden = false;
+    if (failures > 1) {
+      byId("offline").hidden = false;
+      heal().catch(() => {});           // an event stream does not tell why it was refused
+    }
     setTimeout(listen, REOPEN_MS[Math.min(failures, REOPEN_MS.length - 1)]);
     failures += 1;
   });
