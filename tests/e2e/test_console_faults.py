@@ -148,6 +148,7 @@ async def test_two_hundred_requests_are_all_counted_and_shown_by_the_hundred(
         await more.click()
         await expect(shown).to_have_count(198)
         await expect(shown.nth(99)).to_be_focused()
+        await expect(page.locator("#announce")).to_be_empty()  # they are not new
         await expect(page.get_by_role("button", name=re.compile("^Show .* more"))).to_have_count(0)
         await expect(counted).to_have_text("198")
         drawn = await shown.evaluate_all("all => all.map(it => it.id)")

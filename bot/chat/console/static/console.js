@@ -90,9 +90,11 @@ function place(told) {
   const action = focused && focused.dataset.action;
   const isOpen = before && before.querySelector("details[open]");
   const from = before ? before.dataset.section : null;
+  let isNew = from !== told.section;
   if (before) before.remove();
   for (const section of sections()) {
     const rest = hidden(section).filter((entry) => idOf(entry) !== told.id);
+    if (rest.length < hidden(section).length && section.id === told.section) isNew = false;
     section.dataset.more = rest.join(" ");
   }
   if (!told.section) return;
@@ -110,7 +112,7 @@ function place(told) {
   cards.insertBefore(card, next || null);
   if (isOpen && card.querySelector("details")) card.querySelector("details").open = true;
   if (focused) (card.querySelector(`[data-action="${action}"]`) || card).focus();
-  if (from !== told.section) {
+  if (isNew) {
     card.classList.add("fresh");
     if (told.section === "waiting" && lastBoard !== null) announce(`New: ${told.text}`);
   }
