@@ -298,6 +298,24 @@ function touchPanel(told) {
   error.hidden = false;
 }
 
+// The second half of a double click: by then something else may stand under the pointer. Some
+// browsers count clicks anew when it does, so time and place tell as well.
+let lastPress = { timeStamp: -Infinity };
+function isSecondHalf(event) {
+  const { timeStamp, clientX: x, clientY: y } = lastPress;
+  lastPress = event;
+  if (event.detail === 0) return false;     // pressed by key
+  const isNear = Math.hypot(event.clientX - x, event.clientY - y) < 8;
+  return event.detail > 1 || (isNear && event.timeStamp - timeStamp < 500);
+}
+
+function dropSecondHalf(event) {
+  if (event.target.closest("button") && isSecondHalf(event) && event.target.closest("[data-action]")) {
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
+
 // A second click while the first is on its way is the same click.
 async function click(button, inputs) {
   const panel = byId("panel");
@@ -393,6 +411,7 @@ function begin() {
   });
   // Another tab has switched: this one would show somebody who no longer sits here.
   addEventListener("storage", (event) => { if (event.key === "placet-person") location.reload(); });
+  document.addEventListener("click", dropSecondHalf, true);
   document.addEventListener("click", onClick);
   byId("panel").addEventListener("close", onPanelClosed);
   byId("panel-form").addEventListener("submit", (event) => {

@@ -1,0 +1,150 @@
+"""The page's script in a real browser over the real routes; only the stream is the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Browser, Page, Request, Route, expect
+
+from approvals.model import ApprovalRequest, PersonId, RequestId
+from tests.bot.chat.console.conftest import HOST, Console
+from tests.conftest import ANNA, JONAS, Placet
+from tests.e2e.browser import REMEDY, installed, launched
+from tests.stories.telling import asks
+
+pytestmark = [
+    pytest.mark.skipif(
+        installed() is None and "NEEDS_BROWSER" not in os.environ,  # set by .ci/run
+        reason=REMEDY,
+    ),
+    # What a browser does with an answer is the same over every store.
+    pytest.mark.parametrize("engine", ["fakeredis"], indirect=True),
+]
+
+# A stream says what the test lets it say. The clock of the browser can be set wrong.
+_STAGE = """
+window.streams = []
+window.EventSource = class extends EventTarget {
+    constructor() {
+        super()
+        this.isOpen = true
+        streams.push(this)
+        setTimeout(() => this.say("beat", String(realNow())))
+    }
+    say(type, data) { if (this.isOpen) this.dispatchEvent(new MessageEvent(type, { data })) }
+    close() { this.isOpen = false }
+}
+const realNow = Date.now.bind(Date)
+window.wrongBy = 0
+Date.now = () => realNow() + wrongBy
+"""
+
+_APPROVE_WHERE_REVIEW_WAS = """() => {
+    const review = document.querySelector('[data-action="review"]')
+    const { left, top } = review.getBoundingClientRect()
+    new MutationObserver(() => {
+        const approve = document.querySelector('#panel [data-action="approve"]')
+        if (!approve) return
+        Object.assign(approve.style, { position: "fixed", left: `${left}px`, top: `${top}px` })
+    }).observe(document.getElementById("panel-form"), { childList: true })
+}"""
+
+Answers = Callable[[Route, Request], Awaitable[bool]]
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    path = installed()
+    assert path is not None, REMEDY
+    async with launched(path) as chromium:
+        yield chromium
+
+
+@asynccontextmanager
+async def page_of(
+    browser: Browser, console: Console, person: PersonId, *, first: Answers | None = None
+) -> AsyncIterator[Page]:
+    """The page as `person` has it. `first` may answer a call in place of the routes."""
+    desk = await console.browser().sits(person)
+
+    async def answer(route: Route, request: Request) -> None:
+        if first is not None and await first(route, request):
+            return
+        url = urlsplit(request.url)
+        target = f"{url.path}?{url.query}" if url.query else url.path
+        if request.method == "GET":
+            answered = await desk.get(target)
+        else:
+            answered = await desk.post(target, request.post_data_buffer or b"{}")
+        await route.fulfill(
+            status=answered.status, headers=dict(answered.headers), body=answered.body
+        )
+
+    page = await browser.new_page()
+    await page.add_init_script(_STAGE)
+    await page.route("**/*", answer)
+    await page.goto(f"http://{HOST}/console")
+    await expect(page.locator("html[data-ready]")).to_be_attached()
+    await page.wait_for_load_state("networkidle")
+    yield page
+    await page.close()
+
+
+async def hears_of(page: Page, *requests: RequestId) -> None:
+    """A hint arrives at the page."""
+    await page.evaluate("ids => streams.at(-1).say('changed', ids)", " ".join(requests))
+
+
+def card(page: Page, request: ApprovalRequest, state: str) -> str:
+    return f'#board article[id="{request.id}"][data-state="{state}"]'
+
+
+# -- clicks ---------------------------------------------------------------------------------------
+
+
+async def double_click(page: Page, selector: str, between: str) -> None:
+    """Both halves on the same spot; `between` appears before the second."""
+    box = await page.locator(selector).first.bounding_box()
+    assert box is not None
+    await page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    await page.mouse.down()
+    await page.mouse.up()
+    await page.wait_for_selector(between)
+    await page.mouse.down(click_count=2)
+    await page.mouse.up(click_count=2)
+    await page.wait_for_load_state("networkidle")
+
+
+async def test_a_double_click_cancels_one_request_and_not_the_next_in_its_place(
+    console: Console, placet: Placet, browser: Browser
+) -> None:
+    one, other = [await asks(placet) for _ in range(2)]
+    async with page_of(browser, console, JONAS) as page:
+        done = '#settled article[data-state="cancelled"]'
+        await double_click(page, '#open [data-action="cancel"]', done)
+        await asyncio.sleep(0.1)
+        await expect(page.locator(done)).to_have_count(1)
+    states = {(await placet.service.card_facts(each.id)).status for each in (one, other)}
+    assert states == {"cancelled", "pending"}
+
+
+async def test_a_double_click_on_review_does_not_approve_unseen(
+    console: Console, placet: Placet, browser: Browser
+) -> None:
+    asked = await asks(placet)
+    async with page_of(browser, console, ANNA) as page:
+        # In a small window the panel's Approve comes to stand where Review was.
+        await page.evaluate(_APPROVE_WHERE_REVIEW_WAS)
+        await double_click(page, '[data-action="review"]', '#panel[open] [data-action="approve"]')
+        await asyncio.sleep(0.1)
+        await expect(page.locator("#panel")).to_be_visible()
+        assert (await placet.service.card_facts(asked.id)).status == "pending"
+        await asyncio.sleep(0.6)
+        await page.click('#panel [data-action="approve"]')  # a later click there counts
+        await expect(page.locator("#panel")).to_be_hidden()
+    assert (await placet.service.card_facts(asked.id)).status == "approved"
