@@ -5,6 +5,7 @@
 const STEP = 100;           // cards that "Show more" adds
 const QUIET_MS = 40000;     // the server beats every 15 s; after so long the stream is lost
 const HEAL_EVERY_MS = 60000;
+const ANSWER_MS = 20000;    // whoever is not answered for so long is not waited for any more
 const REOPEN_MS = [250, 500, 1000, 2000, 5000];
 const theme = localStorage.getItem("placet-theme") || "";
 if (theme) document.documentElement.dataset.theme = theme;
@@ -16,13 +17,14 @@ let lastWord = Date.now();
 let lastHeal = 0;
 let failures = 0;
 let stream = null;
-let lastBoard = null;
+let lastBoard = null;       // what stands there, unless something failed to be drawn
 let opener = null;          // the request whose button opened the panel
 
 // -- asking the server ------------------------------------------------------------------------
 
 async function ask(path, options = {}) {
-  const reply = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
+  const signal = AbortSignal.timeout(ANSWER_MS);
+  const reply = await fetch(path, { cache: "no-store", credentials: "same-origin", signal, ...options });
   if (reply.status === 401 || reply.status === 403) {
     leave();
   }
@@ -48,7 +50,7 @@ function post(path, body) {
 
 function unreachable(error) {
   if (error.message === "reloading") return;
-  const known = error instanceof TypeError
+  const known = error instanceof TypeError || error.name === "TimeoutError"
     ? "Placet cannot be reached, so it is not known whether this counted. Look again when it is back."
     : error.message;
   const panelError = byId("panel-error");
@@ -118,7 +120,26 @@ function place(told) {
   }
 }
 
-async function draw(ids) {
+// One answer at a time is asked for and drawn: none can overtake another and leave an older state.
+let turn = Promise.resolve();
+function inTurn(work) {
+  const done = turn.then(work);
+  turn = done.catch(() => {});
+  return done;
+}
+
+const wanted = new Set();
+function draw(ids) {
+  ids.forEach((id) => wanted.add(id));
+  return inTurn(async () => {
+    const all = [...wanted];
+    wanted.clear();
+    try { await drawNow(all); } catch (error) { lastBoard = null; throw error; }
+  });
+}
+
+async function drawNow(ids) {
+  if (!ids.length) return;
   for (let start = 0; start < ids.length; start += 50) {
     const query = ids.slice(start, start + 50).map((id) => `id=${encodeURIComponent(id)}`).join("&");
     const told = await ask(`/console/cards?${query}`);
@@ -132,8 +153,15 @@ async function draw(ids) {
 }
 
 // Draws everything anew: after a lost stream, a night, or more changes than one by one is worth.
-async function heal() {
+let healing = null;         // one that has yet to begin serves whoever asks now
+function heal() {
   lastHeal = Date.now();
+  healing = healing || inTurn(healNow);
+  return healing;
+}
+
+async function healNow() {
+  healing = null;
   const told = await ask("/console/board");
   if (told.version !== meta("placet-version") || told.person !== document.body.dataset.person) {
     location.reload();
@@ -157,7 +185,7 @@ async function heal() {
   count();
   tick();
   const panel = byId("panel");
-  if (panel.open && panel.dataset.request) await draw([panel.dataset.request]);
+  if (panel.open && panel.dataset.request) await drawNow([panel.dataset.request]);
 }
 
 // Each card leaves the hidden ones when it is placed, so a lost answer loses none.
