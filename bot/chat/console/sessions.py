@@ -82,8 +82,8 @@ class Sessions:
     def set_cookie(self, request: Request, session: Session) -> str:
         """The `Set-Cookie` header; cookies know no ports, so the name holds it.
 
-        Lax: a link from elsewhere shows the page as the same person. No GET changes state, and a
-        post needs the token.
+        It comes with a link from elsewhere too: without it, whoever followed one would become the
+        first approver. It proves nothing for a post, and no other page may read what it gets.
         """
         return (
             f"{_cookie_name(request)}={session.cookie}; Path=/console; HttpOnly; SameSite=Lax; "

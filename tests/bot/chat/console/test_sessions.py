@@ -160,9 +160,10 @@ async def test_nobody_answers_a_preflight(console: Console, method: str, target:
 # -- the cookie -----------------------------------------------------------------------------------
 
 
-async def test_a_session_is_kept_from_scripts_from_other_sites_and_from_other_ports(
+async def test_a_session_is_kept_from_scripts_from_other_sites_posts_and_from_other_ports(
     console: Console,
 ) -> None:
+    # Lax, not Strict: a link from another site must find who sits here, or it seats somebody else.
     page = await console.browser().opens()
     name_and_value, *attributes = page.headers["set-cookie"].split("; ")
     assert name_and_value.startswith(COOKIE + "=anna!")
