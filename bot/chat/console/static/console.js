@@ -5,6 +5,7 @@
 const STEP = 100;           // cards that "Show more" adds
 const QUIET_MS = 40000;     // the server beats every 15 s; after so long the stream is lost
 const HEAL_EVERY_MS = 60000;
+const HIDDEN_EVERY_MS = 15000;
 const ANSWER_MS = 20000;    // whoever is not answered for so long is not waited for any more
 const REOPEN_MS = [250, 500, 1000, 2000, 5000];
 const theme = localStorage.getItem("placet-theme") || "";
@@ -198,9 +199,15 @@ async function showMore(section) {
 
 // -- the stream -------------------------------------------------------------------------------
 
+// A browser opens six connections to one host at most: six hidden tabs that listened would leave
+// none for a click. So a hidden tab only looks now and then, and listens again once it is seen.
 function listen() {
   if (stream) stream.close();
-  stream = new EventSource("/console/events");
+  stream = null;
+  if (document.hidden) return;
+  lastWord = Date.now();
+  const opened = new EventSource("/console/events");
+  stream = opened;
   let isFirst = true;
   const heard = (event) => {
     lastWord = Date.now();
@@ -211,17 +218,17 @@ function listen() {
     byId("offline").hidden = true;
     heal().catch(unreachable);          // what changed while nobody listened
   };
-  stream.addEventListener("beat", (event) => {
+  opened.addEventListener("beat", (event) => {
     heard(event);
     if (Date.now() - lastHeal > HEAL_EVERY_MS) heal().catch(unreachable);
   });
-  stream.addEventListener("resync", (event) => { heard(event); heal().catch(unreachable); });
-  stream.addEventListener("changed", (event) => {
+  opened.addEventListener("resync", (event) => { heard(event); heal().catch(unreachable); });
+  opened.addEventListener("changed", (event) => {
     heard(event);
     draw(event.data.split(" ")).catch(unreachable);
   });
-  stream.addEventListener("error", () => {
-    stream.close();
+  opened.addEventListener("error", () => {
+    opened.close();
     if (failures > 1) {
       byId("offline").hidden = false;
       heal().catch(() => {});           // an event stream does not tell why it was refused
@@ -232,8 +239,9 @@ function listen() {
 }
 
 function look() {
-  if (document.visibilityState === "visible" && Date.now() - lastWord > QUIET_MS) {
-    lastWord = Date.now();
+  if (document.hidden) {
+    if (Date.now() - lastHeal > HIDDEN_EVERY_MS) heal().catch(() => {});
+  } else if (Date.now() - lastWord > QUIET_MS) {
     listen();
   }
 }
@@ -453,7 +461,7 @@ function begin() {
   });
   addEventListener("online", () => { lastWord = 0; look(); });
   addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
-  document.addEventListener("visibilitychange", look);
+  document.addEventListener("visibilitychange", listen);
   setInterval(() => { tick(); look(); }, 1000);
   count();
   tick();

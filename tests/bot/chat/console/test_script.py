@@ -43,6 +43,10 @@ window.EventSource = class extends EventTarget {
 }
 const realNow = Date.now.bind(Date)
 window.wrongBy = 0
+window.turns = (hidden) => {
+    Object.defineProperty(document, "hidden", { get: () => hidden, configurable: true })
+    document.dispatchEvent(new Event("visibilitychange"))
+}
 Date.now = () => realNow() + wrongBy
 """
 
@@ -204,3 +208,32 @@ async def test_what_could_not_be_drawn_is_drawn_at_the_next_look(
         await expect(page.locator('#waiting:not([data-more=""])')).to_be_visible()
         await page.click("#waiting .more")
         await expect(page.locator("#waiting article")).to_have_count(len(requests))
+
+
+# -- the stream -----------------------------------------------------------------------------------
+
+_OPEN = "streams.filter((each) => each.isOpen).length"
+
+
+async def test_a_hidden_tab_holds_no_connection_and_yet_counts_what_waits(
+    console: Console, placet: Placet, browser: Browser
+) -> None:
+    async with page_of(browser, console, ANNA) as page:
+        assert await page.evaluate(_OPEN) == 1
+        await page.evaluate("turns(true)")
+        assert await page.evaluate(_OPEN) == 0
+        await asks(placet)
+        await page.evaluate("wrongBy = 16000")
+        await expect(page).to_have_title("(1) Placet")
+        assert await page.evaluate(_OPEN) == 0
+
+
+async def test_a_tab_that_is_seen_again_listens_and_has_missed_nothing(
+    console: Console, placet: Placet, browser: Browser
+) -> None:
+    async with page_of(browser, console, ANNA) as page:
+        await page.evaluate("turns(true)")
+        asked = await asks(placet)
+        await page.evaluate("turns(false)")
+        await expect(page.locator(card(asked, "pending"))).to_be_visible()
+        assert await page.evaluate(_OPEN) == 1
