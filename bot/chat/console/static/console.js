@@ -272,16 +272,19 @@ function tick() {
       const rest = at - now;
       words += rest > 0 ? ` (${left(rest)})` : " (time is up)";
       time.classList.toggle("late", rest < 60000);
-      if (rest <= 0) close_votes(time.closest("article, #panel-form"));
+      allowVotes(time.closest("article, #panel-form"), rest > 0);
     }
     if (time.textContent !== words) time.textContent = words;
     if (!time.title) time.title = `${time.dateTime.slice(0, 19).replace("T", " ")} UTC`;
   }
 }
 
-function close_votes(where) {
+// Both ways: the clock of this machine may have been wrong, and been put right.
+function allowVotes(where, isInTime) {
   if (!where) return;
-  for (const button of where.querySelectorAll('[data-action="approve"], [data-action="deny"]')) button.disabled = true;
+  for (const button of where.querySelectorAll('[data-action="approve"], [data-action="deny"]')) {
+    button.disabled = !isInTime || "over" in button.dataset;
+  }
 }
 
 // -- clicks -----------------------------------------------------------------------------------
@@ -327,7 +330,7 @@ function touchPanel(told) {
   if (told.section && told.section === "waiting") return;
   const submits = [...byId("panel-form").querySelectorAll("button[data-action]")];
   if (!submits.length) return;
-  submits.forEach((button) => { button.disabled = true; });
+  submits.forEach((button) => { button.disabled = true; button.dataset.over = "yes"; });
   const error = byId("panel-error");
   if (error.dataset.answer) return;     // the click that found the votes closed has said why
   error.textContent = told.text ? `There is nothing left for you to decide here. ${told.text}` : "You may not see this request any more.";
@@ -346,7 +349,7 @@ function isSecondHalf(event) {
 }
 
 function dropSecondHalf(event) {
-  if (event.target.closest("button") && isSecondHalf(event) && event.target.closest("[data-action]")) {
+  if (event.target.closest("button") && isSecondHalf(event) && event.target.closest("[data-action], #ask-yes")) {
     event.preventDefault();
     event.stopPropagation();
   }
