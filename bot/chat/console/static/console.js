@@ -337,19 +337,20 @@ function touchPanel(told) {
   error.hidden = false;
 }
 
-// The second half of a double click: by then something else may stand under the pointer. Some
+// The second half of a double click: by then another button may stand under the pointer. Some
 // browsers count clicks anew when it does, so time and place tell as well.
-let lastPress = { timeStamp: -Infinity };
-function isSecondHalf(event) {
-  const { timeStamp, clientX: x, clientY: y } = lastPress;
-  lastPress = event;
-  if (event.detail === 0) return false;     // pressed by key
-  const isNear = Math.hypot(event.clientX - x, event.clientY - y) < 8;
-  return event.detail > 1 || (isNear && event.timeStamp - timeStamp < 500);
+let lastPress = { event: { timeStamp: -Infinity }, button: null };
+function isSecondHalf(event, button) {
+  const { event: before, button: pressed } = lastPress;
+  lastPress = { event, button };
+  if (event.detail === 0 || button === pressed) return false;     // by key, or the same one again
+  const isNear = Math.hypot(event.clientX - before.clientX, event.clientY - before.clientY) < 8;
+  return event.detail > 1 || (isNear && event.timeStamp - before.timeStamp < 500);
 }
 
 function dropSecondHalf(event) {
-  if (event.target.closest("button") && isSecondHalf(event) && event.target.closest("[data-action], #ask-yes")) {
+  const button = event.target.closest("button");
+  if (button && isSecondHalf(event, button) && button.matches("[data-action], #ask-yes")) {
     event.preventDefault();
     event.stopPropagation();
   }
