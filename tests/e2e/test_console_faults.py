@@ -19,6 +19,7 @@ from tests.e2e.console import (
     card_in,
     desk_at,
     enter,
+    hearing,
     open_console,
     panel,
     press,
@@ -155,6 +156,37 @@ async def test_two_hundred_requests_are_all_counted_and_shown_by_the_hundred(
         assert len(set(drawn)) == 198
         assert set(drawn) == set(asked[1:-1])
         assert [told for told in screen.faults if not NO_LINE.match(told)] == []
+
+
+async def test_what_was_shown_stays_shown_when_the_page_heals(
+    tmp_path: Path, shared_browser: Browser
+) -> None:
+    async with (
+        demo(tmp_path, "--no-sample") as placet,
+        desk_at(placet.facts, shared_browser) as desk,
+        desk.at_the_door() as screen,
+    ):
+        page = screen.page
+        await page.clock.install()
+        asking = [desk.ask(by=f"job:night-{number % 6}") for number in range(120)]
+        asked = await asyncio.gather(*asking)
+        await enter(page, "anna")
+        shown = page.locator("#waiting article")
+        await page.get_by_role("button", name="Show 20 more of 20").click()
+        await expect(shown).to_have_count(120)
+        last = await shown.nth(119).get_attribute("id")
+        await press(page, str(last), "Deny").focus()
+        scrolled = await page.evaluate("scrollY")
+        await desk.approve("ben", next(each for each in asked if each != last))
+        await expect(shown).to_have_count(119)
+
+        async with hearing(page):
+            await page.clock.fast_forward("01:00")  # the stream counts as lost
+        await expect(page.locator("#waiting")).to_have_attribute("data-more", "")
+        await expect(shown).to_have_count(119)
+        await expect(press(page, str(last), "Deny")).to_be_focused()
+        assert await page.evaluate("scrollY") > scrolled / 2
+        assert screen.faults == []
 
 
 async def test_text_of_others_is_shown_as_it_is_and_never_runs(desk: Desk) -> None:

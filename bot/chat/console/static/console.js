@@ -140,7 +140,6 @@ function draw(ids) {
 }
 
 async function drawNow(ids) {
-  if (!ids.length) return;
   for (let start = 0; start < ids.length; start += 50) {
     const query = ids.slice(start, start + 50).map((id) => `id=${encodeURIComponent(id)}`).join("&");
     const told = await ask(`/console/cards?${query}`);
@@ -173,18 +172,24 @@ async function healNow() {
   const focused = document.activeElement;
   const card = focused && focused.closest ? focused.closest("article, section") : null;
   const open = [...document.querySelectorAll("article details[open]")].map((each) => each.closest("article").id);
+  const shown = new Map(sections().map((each) => [each.id, each.querySelectorAll("article").length]));
+  const top = scrollY;
   byId("board").innerHTML = told.html;
+  const lacking = sections().flatMap((section) => {
+    const lacks = shown.get(section.id) - section.querySelectorAll("article").length;
+    return hidden(section).slice(0, Math.max(0, lacks)).map(idOf);
+  });
+  await drawNow(lacking);
   for (const id of open) {
     const details = byId(id) && byId(id).querySelector("details");
     if (details) details.open = true;
   }
-  if (card) {
+  if (lacking.length) scrollTo(scrollX, top);
+  if (card && document.activeElement === document.body) {
     const again = byId(card.id);
     const same = again && focused.dataset.action && again.querySelector(`[data-action="${focused.dataset.action}"]`);
     if (again) (same || (again.matches("article") ? again : again.querySelector("h2"))).focus();
   }
-  count();
-  tick();
   const panel = byId("panel");
   if (panel.open && panel.dataset.request) await drawNow([panel.dataset.request]);
 }
