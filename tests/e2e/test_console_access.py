@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+
 import pytest
-from playwright.async_api import Locator, Page, ViewportSize, expect
+from playwright.async_api import FloatRect, Locator, Page, ViewportSize, expect
 
 from tests.e2e.browser import DESKTOP
 from tests.e2e.console import (
@@ -13,6 +16,7 @@ from tests.e2e.console import (
     Judgement,
     Scheme,
     card_in,
+    enter,
     judged,
     panel,
     press,
@@ -140,6 +144,36 @@ async def test_every_view_is_accessible_and_fits(
         await vote(page, "Deny").click()
         await expect(reply(page)).to_contain_text("You denied it.")
         await _is_fit(page, reply(page))
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, SMALL], ids=["1280", "360"])
+async def test_a_deadline_of_another_day_covers_no_other_fact(
+    desk: Desk, viewport: ViewportSize
+) -> None:
+    request = await desk.ask(ticket="ZD-48213", subject="customer:48213")
+    async with desk.at_the_door(viewport=viewport) as screen:
+        page = screen.page
+        await page.clock.install(time="2020-02-20T12:00:00Z")
+        await enter(page, "anna")
+        await review(page, request)
+        facts = panel(page).locator(".facts > div")
+        deadline = facts.filter(has_text="Decide by")
+        await expect(deadline).to_contain_text(re.compile(r"\d{4}-\d\d-\d\d .* min left"))
+        boxes = [box for fact in await facts.all() if (box := await fact.bounding_box())]
+        assert len(boxes) == await facts.count()
+        sides = {box["x"] + box["width"] for box in boxes}
+        whole = await panel(page).locator(".facts").bounding_box()
+        assert whole is not None
+        assert max(sides) <= whole["x"] + whole["width"] + 1
+        for one, other in itertools.combinations(boxes, 2):
+            assert not _overlap(one, other), (one, other)
+        assert screen.faults == []
+
+
+def _overlap(one: FloatRect, other: FloatRect) -> bool:
+    beside = one["x"] + one["width"] <= other["x"] or other["x"] + other["width"] <= one["x"]
+    apart = one["y"] + one["height"] <= other["y"] or other["y"] + other["height"] <= one["y"]
+    return not (beside or apart)
 
 
 async def _is_fit(page: Page, view: Locator) -> None:
