@@ -170,6 +170,17 @@ async def test_a_deadline_of_another_day_covers_no_other_fact(
         assert screen.faults == []
 
 
+@pytest.mark.parametrize("person", ["anna", "olga"])
+async def test_who_sits_here_stands_on_one_line_of_a_small_screen(desk: Desk, person: str) -> None:
+    async with desk.sit(person, viewport=SMALL) as screen:
+        choice = await screen.page.get_by_label("You are").bounding_box()
+        switch = await screen.page.get_by_role("button", name="Switch").bounding_box()
+        assert choice is not None
+        assert switch is not None
+        assert abs(choice["y"] - switch["y"]) < 2
+        assert switch["x"] + switch["width"] <= SMALL["width"]
+
+
 def _overlap(one: FloatRect, other: FloatRect) -> bool:
     beside = one["x"] + one["width"] <= other["x"] or other["x"] + other["width"] <= one["x"]
     apart = one["y"] + one["height"] <= other["y"] or other["y"] + other["height"] <= one["y"]

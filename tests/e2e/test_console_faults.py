@@ -78,6 +78,31 @@ async def test_a_stream_that_falls_silent_is_opened_anew(desk: Desk) -> None:
         assert screen.faults == []
 
 
+async def test_votes_come_back_when_only_this_computers_clock_was_wrong(desk: Desk) -> None:
+    request = await desk.ask()
+    async with desk.at_the_door() as screen:
+        page = screen.page
+        await page.clock.install()
+        await enter(page, "anna")
+        deadline = card(page, request).locator("time[data-deadline]")
+        is_seen = asyncio.Event()
+
+        async def late(route: Route) -> None:
+            await is_seen.wait()
+            await route.continue_()
+
+        await page.route("**/console/events", late)  # whose beat brings the server's clock
+        async with hearing(page):
+            await page.clock.fast_forward("20:00")
+            await expect(deadline).to_contain_text("time is up")
+            await expect(press(page, request, "Review")).to_be_enabled()
+            await expect(press(page, request, "Deny")).to_be_disabled()
+            is_seen.set()
+        await expect(deadline).to_contain_text("min left")
+        await expect(press(page, request, "Deny")).to_be_enabled()
+        assert screen.faults == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda it: it.name)
 async def test_a_page_outlives_a_restart_of_the_server(
     tmp_path: Path, shared_browser: Browser, number: signal.Signals

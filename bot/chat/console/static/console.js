@@ -86,6 +86,8 @@ function parsed(html) {
   return template.content.firstElementChild;
 }
 
+const revealing = new Set();  // hidden ones that somebody has asked to see
+
 // Puts a card where it belongs, and focus and opened timeline back to where they were.
 function place(told) {
   const before = byId(told.id);
@@ -94,16 +96,19 @@ function place(told) {
   const isOpen = before && before.querySelector("details[open]");
   const from = before ? before.dataset.section : null;
   let isNew = from !== told.section;
+  let wasHidden = false;
   if (before) before.remove();
   for (const section of sections()) {
     const rest = hidden(section).filter((entry) => idOf(entry) !== told.id);
-    if (rest.length < hidden(section).length && section.id === told.section) isNew = false;
+    if (rest.length < hidden(section).length && section.id === told.section) wasHidden = true;
     section.dataset.more = rest.join(" ");
   }
   if (!told.section) return;
   const section = byId(told.section);
   const rest = hidden(section);
-  if (rest.length && told.order > orderOf(rest[0])) {
+  const isBeyond = wasHidden || (rest.length > 0 && told.order > orderOf(rest[0]));
+  if (wasHidden) isNew = false;
+  if (!revealing.delete(told.id) && isBeyond) {
     rest.push(`${told.id}:${told.order}`);
     rest.sort((one, other) => orderOf(one) - orderOf(other));
     section.dataset.more = rest.join(" ");
@@ -135,21 +140,27 @@ function draw(ids) {
   return inTurn(async () => {
     const all = [...wanted];
     wanted.clear();
-    try { await drawNow(all); } catch (error) { lastBoard = null; throw error; }
+    await drawNow(all);
   });
 }
 
 async function drawNow(ids) {
-  for (let start = 0; start < ids.length; start += 50) {
-    const query = ids.slice(start, start + 50).map((id) => `id=${encodeURIComponent(id)}`).join("&");
-    const told = await ask(`/console/cards?${query}`);
-    for (const card of told.cards) {
-      place(card);
-      touchPanel(card);
+  try {
+    for (let start = 0; start < ids.length; start += 50) {
+      const query = ids.slice(start, start + 50).map((id) => `id=${encodeURIComponent(id)}`).join("&");
+      const told = await ask(`/console/cards?${query}`);
+      for (const card of told.cards) {
+        place(card);
+        touchPanel(card);
+      }
     }
+  } catch (error) {
+    lastBoard = null;       // the next look draws everything
+    throw error;
+  } finally {
+    count();
+    tick();
   }
-  count();
-  tick();
 }
 
 // Draws everything anew: after a lost stream, a night, or more changes than one by one is worth.
@@ -179,6 +190,7 @@ async function healNow() {
     const lacks = shown.get(section.id) - section.querySelectorAll("article").length;
     return hidden(section).slice(0, Math.max(0, lacks)).map(idOf);
   });
+  lacking.forEach((id) => revealing.add(id));
   await drawNow(lacking);
   for (const id of open) {
     const details = byId(id) && byId(id).querySelector("details");
@@ -197,7 +209,9 @@ async function healNow() {
 // Each card leaves the hidden ones when it is placed, so a lost answer loses none.
 async function showMore(section) {
   const last = section.querySelector("article:last-child");
-  await draw(hidden(section).slice(0, STEP).map(idOf));
+  const more = hidden(section).slice(0, STEP).map(idOf);
+  more.forEach((id) => revealing.add(id));
+  await draw(more);
   const first = last && last.nextElementSibling;
   if (first) first.focus();
 }
