@@ -87,15 +87,14 @@ class Page:
             f'<div class="column">{drawn[upper]}{drawn[lower]}</div>' for upper, lower in _COLUMNS
         )
 
-    def card(self, request: ApprovalRequest, person: Person) -> str:
-        """One request's card."""
+    def _card(self, request: ApprovalRequest, person: Person) -> str:
         card = self._messages.personal_card(request, person)
         return card_html(card, section_of(request, person), order_of(request))
 
     def _section(self, section: Section, requests: list[ApprovalRequest], person: Person) -> str:
         heading, nothing = _HEADINGS[section]
         shown, more = requests[:SHOWN_AT_ONCE], requests[SHOWN_AT_ONCE:]
-        cards = "".join(self.card(request, person) for request in shown)
+        cards = "".join(self._card(request, person) for request in shown)
         rest = " ".join(f"{request.id}:{order_of(request)}" for request in more)
         return (
             f'<section id="{section}" data-more="{rest}" aria-labelledby="{section}-head">'

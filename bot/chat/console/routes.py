@@ -9,9 +9,10 @@ from typing import cast, get_args
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from approvals.answer import Json
 from approvals.errors import Finding, InvalidRequest, NotAllowed, Refusal
 from approvals.inbox import Inbox
-from approvals.model import Person, PersonId
+from approvals.model import ApprovalRequest, Person, PersonId, RequestId
 from approvals.policy.people import People
 from approvals.service import ApprovalService
 from bot.chat.card import Action, Card, plain
@@ -20,7 +21,7 @@ from bot.chat.console.api import ConsoleApi, Fields, checked_id, json_answer
 from bot.chat.console.board import board_of, order_of, section_of
 from bot.chat.console.live import Live
 from bot.chat.console.page import HEADERS, MEDIA_TYPES, Assets, Page
-from bot.chat.console.render import form_html, reply_html
+from bot.chat.console.render import card_html, form_html, reply_html
 from bot.chat.console.sessions import Sessions, check_loopback
 from bot.chat.interactions import Interactions
 from bot.chat.messages import Messages
@@ -110,19 +111,16 @@ class ConsoleRoutes:
             raise InvalidRequest([Finding("/id", f"must be sent 1 to {MOST_CARDS} times")])
         wanted = [checked_id(text) for text in dict.fromkeys(asked)]
         seen = await self._inbox.some(person.id, wanted)
-        drawn = [
-            {
-                "id": each,
-                "section": section_of(found, person),
-                "order": order_of(found),
-                "html": self._page.card(found, person),
-                "text": self._parts.messages.personal_card(found, person).text,
-            }
-            if (found := seen.get(each))
-            else {"id": each, "section": None, "order": 0, "html": "", "text": ""}
-            for each in wanted
-        ]
+        drawn = [self._drawn(each, seen.get(each), person) for each in wanted]
         return json_answer({"cards": drawn})
+
+    def _drawn(self, wanted: RequestId, found: ApprovalRequest | None, person: Person) -> Json:
+        if found is None:
+            return {"id": wanted, "section": None, "order": 0, "html": "", "text": ""}
+        card = self._parts.messages.personal_card(found, person)
+        section, order = section_of(found, person), order_of(found)
+        html = card_html(card, section, order)
+        return {"id": wanted, "section": section, "order": order, "html": html, "text": card.text}
 
     async def events(self, request: Request) -> Response:
         """`GET /console/events`: server-sent events; each names requests and nothing of them."""
