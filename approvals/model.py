@@ -78,8 +78,28 @@ class Requester(Kept):
         return self.person or self.owner
 
 
+class Stage(Kept):
+    """A part of a review: all of it comes before the next part is asked."""
+
+    threshold: int
+    groups: tuple[str, ...]
+
+
+class Escalation(Kept):
+    """Who is asked, and told, besides, once `after` has passed since the opening."""
+
+    after: timedelta
+    groups: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
+
+
 class MatchedPolicy(Kept):
-    """What policy said when the request opened. Frozen: a reload cannot move the goalposts."""
+    """What policy said when the request opened. Frozen: a reload cannot move the goalposts.
+
+    With `stages`, `threshold` is their sum and `groups` all of theirs. `remind` counts from the
+    opening. `shadow` names the rules that fitted and only would have decided; `must_hold` the
+    attributes that a redeem must find unchanged.
+    """
 
     version: str
     rule: str
@@ -90,6 +110,12 @@ class MatchedPolicy(Kept):
     groups: tuple[str, ...] = ()
     quick_approve: bool = False
     notify: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    distinct_groups: bool = False
+    remind: tuple[timedelta, ...] = ()
+    escalate: tuple[Escalation, ...] = ()
+    must_hold: tuple[str, ...] = ()
+    shadow: tuple[str, ...] = ()
 
 
 class Asked(Kept):
