@@ -29,9 +29,9 @@ from approvals.model import (
     Requester,
     RequestId,
 )
-from approvals.policy.analysis import Inquiry, analyse
 from approvals.policy.attributes import Claims, check_claims
 from approvals.policy.document import Action
+from approvals.policy.inquiry import inquiry_of
 from approvals.policy.loader import Configuration
 from approvals.policy.services import Service
 from approvals.signing import Marks
@@ -41,9 +41,9 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as ULIDs 
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """Random bytes that an opening needs, handed in so that the rest is a function."""
+    """What chance adds to an opening, handed in so that the rest is a function."""
 
-    id: bytes  # 10 bytes: the random part of the id
+    id: RequestId
     salt: bytes  # 16 bytes: the digest's salt
 
 
@@ -73,16 +73,16 @@ def prepare(
     requester = service.requester(ask.requester.id, configuration.people)
     requester = requester.model_copy(update={"given_name": ask.requester.name})
     claims = check_claims(ask.context, service.asserts)
-    inquiry = Inquiry(ActionId(ask.action), claims.accepted)
-    terms = analyse(
-        configuration.policy, configuration.version, inquiry, ask.expires_in, ask.grant_ttl
-    )
+    asked = _asked(ask, action, requester, claims, service.callback_url(ask.callback_url))
+    asked = asked.model_copy(update={"address": caller.address})
+    inquiry = inquiry_of(asked, service.id, now)
+    terms = configuration.rulebook.terms(inquiry, ask.expires_in, ask.grant_ttl)
     _check_reachable(configuration, terms.matched, requester.responsible)
     salt = base64.b64encode(chance.salt).decode()
     return Opening(
-        id=request_id(now, chance.id),
+        id=chance.id,
         caller=caller,
-        asked=_asked(ask, action, requester, claims, service.callback_url(ask.callback_url)),
+        asked=asked,
         policy=terms.matched,
         expires_in=terms.expires_in,
         grant_ttl=terms.grant_ttl,

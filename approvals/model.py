@@ -97,8 +97,8 @@ class MatchedPolicy(Kept):
     """What policy said when the request opened. Frozen: a reload cannot move the goalposts.
 
     With `stages`, `threshold` is their sum and `groups` all of theirs. `remind` counts from the
-    opening. `shadow` names the rules that fitted and only would have decided; `must_hold` the
-    attributes that a redeem must find unchanged.
+    opening. `shadow` names the rules that fitted and only would have decided, `shadow_failed` those
+    that gave an error; `must_hold` the attributes that a redeem must find unchanged.
     """
 
     version: str
@@ -116,13 +116,16 @@ class MatchedPolicy(Kept):
     escalate: tuple[Escalation, ...] = ()
     must_hold: tuple[str, ...] = ()
     shadow: tuple[str, ...] = ()
+    shadow_failed: tuple[str, ...] = ()
+    receipt_within: timedelta | None = None
 
 
 class Asked(Kept):
     """The part of a request that never changes: what the service said, as far as it is kept.
 
     `params` holds only top-level keys that the action's catalogue entry declares and does not hide;
-    `hidden_fields` counts the others. The digest covers them all.
+    `hidden_fields` counts the others. The digest covers them all. `address` is where the request
+    came from, as Placet saw it.
     """
 
     action: ActionId
@@ -139,6 +142,7 @@ class Asked(Kept):
     context: dict[str, JsonValue] = Field(default_factory=dict)
     context_ignored: tuple[str, ...] = ()
     callback_url: str | None = None
+    address: str = ""
 
 
 class View(Kept):

@@ -26,7 +26,7 @@ from approvals.errors import (
     StoreUnavailable,
 )
 from approvals.events import ClockReset
-from approvals.intake import Chance, prepare
+from approvals.intake import Chance, prepare, request_id
 from approvals.model import (
     ApprovalRequest,
     Caller,
@@ -37,7 +37,7 @@ from approvals.model import (
     Status,
     Vote,
 )
-from approvals.policy.analysis import Inquiry, deny_rule_in_force
+from approvals.policy.inquiry import inquiry_of
 from approvals.policy.loader import Configuration
 from approvals.privacy.full_view import FullView, full_view
 from approvals.refusals import Refusals
@@ -81,17 +81,12 @@ class ApprovalService:
             return await self._repeated(used, body_mark)
         self._store.health.check_opening()  # a repeat wants nothing new, and is answered above
         at = (await clock).now
-        with self._refusals.of_service(caller):
-            opening = prepare(
-                self.configuration,
-                caller,
-                ask,
-                now=at,
-                marks=marks,
-                body=body,
-                chance=Chance(id=os.urandom(10), salt=os.urandom(16)),
-            )
+        chance = Chance(id=request_id(at, os.urandom(10)), salt=os.urandom(16))
         for attempt in range(MOST_TRIES):
+            with self._refusals.of_service(caller):  # at the time it opens: rules may look at it
+                opening = prepare(
+                    self.configuration, caller, ask, now=at, marks=marks, body=body, chance=chance
+                )
             change = lifecycle.open_request(opening, at)
             answer = await self._store.records.open(change, at, (key, body_mark) if key else None)
             if answer.code == "OK":
@@ -348,9 +343,8 @@ class ApprovalService:
         return full_view(request, action.fields if action else {}, self._store.marks)
 
     def _deny_rule(self, request: ApprovalRequest) -> DenyRule | None:
-        inquiry = Inquiry(request.asked.action, request.asked.context)
-        rule = deny_rule_in_force(self.configuration.policy, inquiry)
-        return DenyRule(rule.id, rule.then.say or rule.why or None) if rule else None
+        inquiry = inquiry_of(request.asked, request.service, request.created_at)
+        return self.configuration.rulebook.denial(inquiry)
 
 
 def _time(stored: Stored) -> Change:

@@ -59,12 +59,13 @@ async def _open_each(
 
 async def _pattern(stage: Stage, caller: Caller) -> Opening:
     body = next(bodies())
+    now = await stage.store.records.now()
     return prepare(
         stage.service.configuration,
         caller,
         Ask.parse(json.loads(body)),
-        now=await stage.store.records.now(),
+        now=now,
         marks=stage.store.marks,
         body=body,
-        chance=Chance(id=os.urandom(10), salt=os.urandom(16)),
+        chance=Chance(id=request_id(now, os.urandom(10)), salt=os.urandom(16)),
     )

@@ -1,28 +1,33 @@
 """What policy says to one request: deny rules first, then the first rule that fits.
 
-Pure: the same policy, inquiry and wishes give the same terms. Approval comes from a rule alone.
+Pure: the same rulebook and inquiry give the same terms. A condition that gives an error never lets
+anything through: a deny rule then denies, any other ends the search with `on_error`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Literal
 
-from pydantic import JsonValue
-
+from approvals.change import DenyRule
 from approvals.errors import UnknownAction
-from approvals.model import ActionId, MatchedPolicy
-from approvals.policy.document import NO_MATCH, Policy, Rule, Then
+from approvals.model import ActionId, Escalation, MatchedPolicy, PolicyDecision, Stage
+from approvals.policy.attributes import KINDS, SIZES
+from approvals.policy.document import NO_MATCH, Action, Policy, Rule, Then
+from approvals.policy.expressions import Condition, Facts, Language, Together, Truth
 from approvals.policy.globs import matches_any
+from approvals.policy.inquiry import Inquiry
 
+Part = Literal["deny", "rule", "shadow"]
 
-@dataclass(frozen=True, slots=True)
-class Inquiry:
-    """What rules look at: the action, and the attributes that conditions may name."""
-
-    action: ActionId
-    attributes: Mapping[str, JsonValue] = field(default_factory=dict)
+_WHY: dict[PolicyDecision, str] = {
+    "approve": "Policy approves this action by itself",
+    "deny": "Policy does not allow this action",
+    "review": "People decide about this action",
+}
+_NO_RULE = "No rule fits this request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,70 +40,225 @@ class Terms:
     uses: int
 
 
-def analyse(
-    policy: Policy,
-    version: str,
-    inquiry: Inquiry,
-    asked_expires_in: timedelta | None,
-    asked_grant_ttl: timedelta | None,
-) -> Terms:
-    """The terms for `inquiry`; of several lengths the smallest holds. Raises `UnknownAction`."""
-    action = policy.actions.get(inquiry.action)
-    if action is None:
-        raise UnknownAction("/action", "is no action that policy lists", "Add it to policy.yaml")
-    defaults = policy.defaults
-    rule = deny_rule_in_force(policy, inquiry) or _first_match(policy, inquiry)
-    # An unmatched request is never approved: the file cannot even say so.
-    then = rule.then if rule else Then(decision=defaults.on_no_match)
-    return Terms(
-        matched=_matched(policy, version, rule, then),
-        expires_in=_smallest(
-            defaults.expires_in, asked_expires_in, then.expires_in, action.expires_in
-        ),
-        grant_ttl=_smallest(defaults.grant_ttl, asked_grant_ttl, then.grant_ttl, action.grant_ttl),
-        uses=min(filter(None, (then.uses, action.uses)), default=defaults.uses),
-    )
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How one rule fared. `is_reached` is False behind the rule that decided, and for shadow rules.
+
+    `truth` is None where the condition gives an error; `error` then says why.
+    """
+
+    rule: Rule
+    part: Part
+    truth: Truth
+    error: str
+    names: tuple[str, ...]
+    is_reached: bool = True
+    has_decided: bool = False
 
 
-def deny_rule_in_force(policy: Policy, inquiry: Inquiry) -> Rule | None:
-    """The first deny rule that fits, wherever it stands."""
-    denials = (rule for rule in policy.rules if rule.then.decision == "deny")
-    return next((rule for rule in denials if _fits(rule, inquiry)), None)
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """The rule that decides, if any, and what the shadow rules would have said."""
+
+    rule: Rule | None
+    is_error: bool = False
+    shadow: tuple[str, ...] = ()
+    shadow_failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Concerned:
+    """The rules about one action, in the order they are tried, shadow rules last."""
+
+    rules: tuple[tuple[Part, Rule], ...]
+    together: Together
+    names: frozenset[str]
+
+
+class Rulebook:
+    """A policy with its conditions compiled. Raises `BadCondition` for what the loader refuses."""
+
+    def __init__(self, policy: Policy, version: str) -> None:
+        self.policy = policy
+        self.version = version
+        self._language = language_of(policy)
+        self._conditions = {rule.id: self._language.compile(rule.when) for rule in policy.rules}
+        self._concerned: dict[ActionId, _Concerned] = {}
+        self._terms: dict[tuple[ActionId, str], Terms] = {}
+
+    def terms(
+        self,
+        inquiry: Inquiry,
+        asked_expires_in: timedelta | None = None,
+        asked_grant_ttl: timedelta | None = None,
+    ) -> Terms:
+        """The terms for `inquiry`; the smallest of the lengths holds. Raises `UnknownAction`."""
+        decided = self._decide(inquiry)
+        usual = self._usual(inquiry.action, decided) if not decided.is_error else None
+        terms = usual or self._agreed(inquiry.action, decided, self._failure(decided, inquiry))
+        if decided.shadow or decided.shadow_failed:
+            told = {"shadow": decided.shadow, "shadow_failed": decided.shadow_failed}
+            terms = replace(terms, matched=terms.matched.model_copy(update=told))
+        return replace(
+            terms,
+            expires_in=_smallest(terms.expires_in, asked_expires_in),
+            grant_ttl=_smallest(terms.grant_ttl, asked_grant_ttl),
+        )
+
+    def denial(self, inquiry: Inquiry) -> DenyRule | None:
+        """The first deny rule that fits, or cannot be judged, wherever it stands."""
+        decided = self._decide(inquiry)
+        rule = decided.rule
+        if rule is None or rule.then.decision != "deny":
+            return None
+        say = self._failure(decided, inquiry) or rule.then.say or rule.why
+        return DenyRule(rule.id, say or None)
+
+    def explain(self, inquiry: Inquiry) -> tuple[Trial, ...]:
+        """How each rule about the action fares, in the order they are tried."""
+        concerned, facts = self._rules_about(inquiry.action), self._facts(inquiry)
+        trials: list[Trial] = []
+        is_open = True
+        for part, rule in concerned.rules:
+            condition = self._conditions[rule.id]
+            judged = condition.judge(facts)
+            decides = is_open and part != "shadow" and judged.truth is not False
+            is_reached = is_open and part != "shadow"
+            trials.append(
+                Trial(rule, part, judged.truth, judged.error, condition.names, is_reached, decides)
+            )
+            is_open = is_open and not decides
+        return tuple(trials)
+
+    def condition(self, rule: Rule) -> Condition:
+        """The compiled condition of one of the policy's rules."""
+        return self._conditions[rule.id]
+
+    def _decide(self, inquiry: Inquiry) -> _Decided:
+        concerned = self._rules_about(inquiry.action)
+        truths = concerned.together.judge(self._facts(inquiry, concerned.names))
+        tried = [
+            (part, rule, truth) for (part, rule), truth in zip(concerned.rules, truths, strict=True)
+        ]
+        first = next((one for one in tried if one[0] != "shadow" and one[2] is not False), None)
+        shadow = tuple(rule.id for part, rule, truth in tried if part == "shadow" and truth)
+        failed = tuple(rule.id for part, rule, truth in tried if part == "shadow" and truth is None)
+        if first is None:
+            return _Decided(None, shadow=shadow, shadow_failed=failed)
+        return _Decided(first[1], first[2] is None, shadow, failed)
+
+    def _then(self, decided: _Decided) -> Then:
+        defaults = self.policy.defaults
+        if decided.rule is None:
+            # An unmatched request is never approved: the file cannot even say so.
+            return Then(decision=defaults.on_no_match)
+        if not decided.is_error:
+            return decided.rule.then
+        is_denial = decided.rule.then.decision == "deny"
+        return Then(decision="deny" if is_denial else defaults.on_error)
+
+    def _usual(self, action: ActionId, decided: _Decided) -> Terms:
+        """The terms by a rule for an action, made once: thousands of requests meet the same."""
+        key = (action, decided.rule.id if decided.rule else NO_MATCH)
+        known = self._terms.get(key)
+        if known is None:
+            known = self._terms[key] = self._agreed(action, decided, "")
+        return known
+
+    def _agreed(self, name: ActionId, decided: _Decided, failure: str) -> Terms:
+        action = self.policy.actions.get(name)
+        if action is None:
+            raise UnknownAction(
+                "/action", "is no action that policy lists", "Add it to policy.yaml"
+            )
+        defaults, then = self.policy.defaults, self._then(decided)
+        return Terms(
+            matched=self._matched(decided.rule, then, action, failure),
+            expires_in=_smallest(defaults.expires_in, then.expires_in, action.expires_in),
+            grant_ttl=_smallest(defaults.grant_ttl, then.grant_ttl, action.grant_ttl),
+            uses=min(filter(None, (then.uses, action.uses)), default=defaults.uses),
+        )
+
+    def _matched(
+        self, rule: Rule | None, then: Then, action: Action, failure: str
+    ) -> MatchedPolicy:
+        told: dict[str, object] = {}
+        if then.decision != "deny":
+            told |= {"must_hold": then.must_hold, "receipt_within": action.receipt_within}
+        if then.decision == "review":
+            told |= self._review(then)
+        return MatchedPolicy(
+            version=self.version,
+            rule=rule.id if rule else NO_MATCH,
+            why=failure or (rule.why if rule else _NO_RULE) or _WHY[then.decision],
+            say=then.say,
+            decision=then.decision,
+        ).model_copy(update=told)
+
+    def _review(self, then: Then) -> dict[str, object]:
+        threshold, groups = voters(self.policy, then)
+        return {
+            "threshold": threshold,
+            "groups": groups,
+            "stages": tuple(
+                Stage(threshold=one.threshold, groups=one.groups) for one in then.stages
+            ),
+            "distinct_groups": then.distinct_groups,
+            "quick_approve": then.quick_approve,
+            "notify": self.policy.defaults.notify if then.notify is None else then.notify,
+            "remind": then.remind,
+            "escalate": tuple(
+                Escalation(after=one.after, groups=one.groups, notify=one.notify)
+                for one in then.escalate
+            ),
+        }
+
+    def _failure(self, decided: _Decided, inquiry: Inquiry) -> str:
+        """Why the rule that ends the search could not be judged; empty where it could."""
+        if decided.rule is None or not decided.is_error:
+            return ""
+        error = self._conditions[decided.rule.id].judge(self._facts(inquiry)).error
+        is_review = self._then(decided).decision == "review"
+        so = "so people decide" if is_review else "and in doubt nothing is allowed"
+        return f"The rule could not be judged: {error}, {so}"
+
+    def _facts(self, inquiry: Inquiry, names: frozenset[str] | None = None) -> Facts:
+        values = {**inquiry.values, "now": inquiry.at, "tz": self.policy.defaults.timezone}
+        return self._language.facts(values, names)
+
+    def _rules_about(self, action: ActionId) -> _Concerned:
+        known = self._concerned.get(action)
+        if known is None:
+            known = self._concerned[action] = self._gathered(action)
+        return known
+
+    def _gathered(self, action: ActionId) -> _Concerned:
+        about = [rule for rule in self.policy.rules if matches_any(rule.actions, action)]
+        rules = tuple(_in_order(about))
+        conditions = [self._conditions[rule.id] for _, rule in rules]
+        names = frozenset(name for one in conditions for name in one.names)
+        return _Concerned(rules, self._language.together(conditions), names)
+
+
+def language_of(policy: Policy) -> Language:
+    """What the conditions of `policy` may name."""
+    return Language(KINDS, SIZES, policy.lists)
 
 
 def voters(policy: Policy, then: Then) -> tuple[int, tuple[str, ...]]:
-    """How many approvals a review needs, and from which groups."""
+    """How many approvals a review needs, and from which groups; over all stages."""
+    if then.stages:
+        groups = dict.fromkeys(group for stage in then.stages for group in stage.groups)
+        return sum(stage.threshold for stage in then.stages), tuple(groups)
     defaults = policy.defaults
     return then.threshold or defaults.threshold, then.groups or defaults.groups
 
 
-def _first_match(policy: Policy, inquiry: Inquiry) -> Rule | None:
-    return next((rule for rule in policy.rules if _fits(rule, inquiry)), None)
-
-
-def _fits(rule: Rule, inquiry: Inquiry) -> bool:
-    return matches_any(rule.actions, inquiry.action)
-
-
-def _matched(policy: Policy, version: str, rule: Rule | None, then: Then) -> MatchedPolicy:
-    matched = MatchedPolicy(
-        version=version,
-        rule=rule.id if rule else NO_MATCH,
-        why=rule.why if rule else "No rule fits this action",
-        say=then.say,
-        decision=then.decision,
-    )
-    if then.decision != "review":
-        return matched
-    threshold, groups = voters(policy, then)
-    notify = policy.defaults.notify if then.notify is None else then.notify
-    review = {
-        "threshold": threshold,
-        "groups": groups,
-        "quick_approve": then.quick_approve,
-        "notify": notify,
-    }
-    return matched.model_copy(update=review)
+def _in_order(rules: Sequence[Rule]) -> Iterator[tuple[Part, Rule]]:
+    enforced = [rule for rule in rules if rule.mode == "enforce"]
+    yield from (("deny", rule) for rule in enforced if rule.then.decision == "deny")
+    yield from (("rule", rule) for rule in enforced if rule.then.decision != "deny")
+    yield from (("shadow", rule) for rule in rules if rule.mode == "shadow")
 
 
 def _smallest(default: timedelta, *others: timedelta | None) -> timedelta:

@@ -1,4 +1,4 @@
-"""The context attributes: their types, their strict defaults, and who may set them.
+"""The attributes conditions may name: their kinds, their strict defaults, and who may set them.
 
 What a service sends is a claim. Its values never reach a message.
 """
@@ -13,6 +13,7 @@ from itertools import islice
 from pydantic import JsonValue
 
 from approvals.errors import Finding, InvalidRequest
+from approvals.policy.expressions import Kind
 from approvals.policy.issues import nearest
 
 # A field name may itself be personal data: only what looks like one of ours is told back.
@@ -50,6 +51,7 @@ def _is_word_list(value: JsonValue) -> bool:
 class Attribute:
     """One attribute a service may claim. `default` holds where nobody says: the strict case."""
 
+    kind: Kind
     default: JsonValue
     fits: Callable[[JsonValue], bool]
     wanted: str
@@ -57,24 +59,40 @@ class Attribute:
 
 _WORDS = f"a list of at most {_MAX_ITEMS} texts, each {_A_WORD}"
 CLAIMABLE: Mapping[str, Attribute] = {
-    "requester.roles": Attribute([], _is_word_list, _WORDS),
-    "requester.groups": Attribute([], _is_word_list, _WORDS),
-    "geo.country": Attribute("", _is_country, "two capital letters, an ISO 3166 code such as DE"),
-    "device.managed": Attribute(False, _is_truth, "true or false"),
-    "device.type": Attribute("unknown", _is_word, _A_WORD),
+    "requester.roles": Attribute("texts", [], _is_word_list, _WORDS),
+    "requester.groups": Attribute("texts", [], _is_word_list, _WORDS),
+    "geo.country": Attribute(
+        "text", "", _is_country, "two capital letters, an ISO 3166 code such as DE"
+    ),
+    "device.managed": Attribute("truth", False, _is_truth, "true or false"),
+    "device.type": Attribute("text", "unknown", _is_word, _A_WORD),
 }
-RESERVED = frozenset(
-    {
-        "service",
-        "now",
-        "tz",
-        "client.ip",
-        "requester.id",
-        "requester.unreceipted",
-        "requester.overuse",
-    }
-)
+# What Placet knows by itself, or takes from the request's own members.
+GIVEN: Mapping[str, Kind] = {
+    "service": "text",
+    "requester.id": "text",
+    "request.record_count": "number",  # no default: where it is absent, whoever needs it errs
+    "request.data_classes": "texts",
+    "request.purpose": "text",
+    "client.ip": "text",
+    "now": "time",
+    "tz": "text",
+}
+KINDS: Mapping[str, Kind] = {
+    **GIVEN,
+    **{name: attribute.kind for name, attribute in CLAIMABLE.items()},
+}
+# They come with grants, whose receipts they count.
+LATER = frozenset({"requester.unreceipted", "requester.overuse"})
 _RESERVED_PREFIX = "request."
+# What a redeem can compare with the request; the others are bound into the digest, or move.
+MAY_BE_HELD = frozenset({*CLAIMABLE, "client.ip"})
+# What a request may hold of each list: two of its own, and classes of the action besides.
+SIZES: Mapping[str, int] = {
+    "requester.roles": _MAX_ITEMS,
+    "requester.groups": _MAX_ITEMS,
+    "request.data_classes": 2 * _MAX_ITEMS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +119,7 @@ def check_claims(context: Mapping[str, JsonValue], asserts: tuple[str, ...]) -> 
 
 def is_reserved(name: str) -> bool:
     """Whether Placet alone sets the attribute."""
-    return name in RESERVED or name.startswith(_RESERVED_PREFIX)
+    return name in GIVEN or name in LATER or name.startswith(_RESERVED_PREFIX)
 
 
 def _is_unknown(name: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, StrictInt, model_validator
+from pydantic import AfterValidator, StrictInt, StrictStr, model_validator
 
 from approvals.model import Frozen, PolicyDecision
 from approvals.policy.source import ANY, Later
@@ -18,6 +18,7 @@ from approvals.policy.values import (
     ExpiresIn,
     Flag,
     GrantTtl,
+    ListName,
     Name,
     Paragraph,
     Sentence,
@@ -27,24 +28,23 @@ from approvals.policy.values import (
     fault,
     not_carried_out,
 )
+from approvals.text import UnseenCharacter, readable
 
 NO_MATCH = "no-match"  # the rule id of what no rule fits
-EVERY_REQUEST = "true"  # the one condition of this version
+EVERY_REQUEST = "true"  # what `when` holds where nothing is asked
+MOST_CLASSES = (
+    50  # of one action; with a request's own they are the list a condition may go through
+)
+MOST_ITEMS = 1000  # of one list, which is handed to the engine at each decision
+MOST_CONDITION = 1000  # characters
 
 # Keys of the contract that this version does not carry out, and the values that ask for nothing.
 # To carry one out: move its line from here to its model.
 LATER: Later = (
-    (("lists",), ({},)),
     (("defaults", "pii_in_text"), ()),
     (("defaults", "chat_retention"), ()),
     (("defaults", "fallback"), ()),
     (("defaults", "admin"), ()),
-    (("actions", ANY, "receipt_within"), ()),
-    (("rules", ANY, "then", "stages"), ([],)),
-    (("rules", ANY, "then", "distinct_groups"), (False,)),
-    (("rules", ANY, "then", "remind"), ([],)),
-    (("rules", ANY, "then", "escalate"), ([],)),
-    (("rules", ANY, "then", "must_hold"), ([],)),
     (("rules", ANY, "then", "show_justification"), ()),
     (("rules", ANY, "then", "step_up"), (False,)),
 )
@@ -54,16 +54,27 @@ Show = Literal["plain", "mask_email", "last4", "pseudonym", "count", "scan", "hi
 Platform = Literal["slack", "teams"]
 
 
-def _only_enforced(mode: Mode) -> Mode:
-    if mode == "shadow":
-        raise not_carried_out("is `shadow`", "Remove the rule until it is")
-    return mode
-
-
-def _only_every_request(when: str) -> str:
-    if when != EVERY_REQUEST:
-        raise not_carried_out("holds a condition", 'Write "true", or remove the key')
+def _condition(when: str) -> str:
+    # Kept as written, spaces and all: its faults are told at their place in the file.
+    try:
+        readable(when, newlines=True)
+    except UnseenCharacter as error:
+        raise fault(str(error).partition(";")[0], "Remove it") from None
+    if not when.strip() or len(when) > MOST_CONDITION:
+        raise fault("has the wrong length", f"Write 1 to {MOST_CONDITION} characters")
     return when
+
+
+def _few_items(items: tuple[str, ...]) -> tuple[str, ...]:
+    if len(items) > MOST_ITEMS:
+        raise fault(f"holds more than {MOST_ITEMS} items", "Split it in two lists")
+    return items
+
+
+def _few_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
+    if len(classes) > MOST_CLASSES:
+        raise fault(f"holds more than {MOST_CLASSES} classes", "Name fewer")
+    return classes
 
 
 def _not_scanned(show: Show) -> Show:
@@ -110,13 +121,14 @@ class Action(Frozen):
 
     title: Title
     description: Paragraph = ""
-    data_classes: tuple[Word, ...] = ()
+    data_classes: Annotated[tuple[Word, ...], AfterValidator(_few_classes)] = ()
     fields: dict[Word, ShownField] = {}
     requires: tuple[Literal["ticket", "record_count", "purpose", "subject"], ...] = ()
     purposes: tuple[Word, ...] = ()
     expires_in: ExpiresIn | None = None
     grant_ttl: GrantTtl | None = None
     uses: Count | None = None
+    receipt_within: ExpiresIn | None = None
 
 
 class TeamsChannel(Frozen):
@@ -144,32 +156,71 @@ class Channel(Frozen):
         return frozenset(slack | teams)
 
 
+Groups = Annotated[tuple[Name, ...], AfterValidator(_somebody)]
+
+
+class StageEntry(Frozen):
+    """One part of a review; the next is asked when this one is complete."""
+
+    threshold: Count = 1
+    groups: Groups
+
+
+class EscalationEntry(Frozen):
+    """Whom to ask and where to tell it besides, `after` the opening."""
+
+    after: ExpiresIn
+    groups: tuple[Name, ...] = ()
+    notify: tuple[Name, ...] = ()
+
+    @model_validator(mode="after")
+    def _something(self) -> EscalationEntry:
+        if not (self.groups or self.notify):
+            raise fault("adds nobody and tells nobody", "Add groups or notify")
+        return self
+
+
 class Then(Frozen):
     """What a rule decides. Only a review carries who, how many, how long and where it is told."""
 
     decision: PolicyDecision
     say: Sentence | None = None
     threshold: Count | None = None
-    groups: Annotated[tuple[Name, ...], AfterValidator(_somebody)] | None = None
+    groups: Groups | None = None
+    distinct_groups: Flag = False
+    stages: tuple[StageEntry, ...] = ()
     expires_in: ExpiresIn | None = None
+    remind: tuple[ExpiresIn, ...] = ()
+    escalate: tuple[EscalationEntry, ...] = ()
     grant_ttl: GrantTtl | None = None
     uses: Count | None = None
     quick_approve: Flag = False
     notify: tuple[Name, ...] | None = None
+    must_hold: tuple[Word, ...] = ()
 
 
-REVIEW_ONLY = ("threshold", "groups", "expires_in", "quick_approve", "notify")
-GRANT_ONLY = ("grant_ttl", "uses")
+REVIEW_ONLY = (
+    "threshold",
+    "groups",
+    "distinct_groups",
+    "stages",
+    "expires_in",
+    "remind",
+    "escalate",
+    "quick_approve",
+    "notify",
+)
+GRANT_ONLY = ("grant_ttl", "uses", "must_hold")
 
 
 class Rule(Frozen):
-    """One rule. Without `actions` it fits every action."""
+    """One rule. Without `actions` it is about every action; in `shadow` it decides nothing."""
 
     id: Annotated[Name, AfterValidator(_not_reserved)]
     why: Sentence = ""
-    mode: Annotated[Mode, AfterValidator(_only_enforced)] = "enforce"
+    mode: Mode = "enforce"
     actions: Annotated[tuple[Word, ...], AfterValidator(_something)] = (ANY,)
-    when: Annotated[Sentence, AfterValidator(_only_every_request)] = EVERY_REQUEST
+    when: Annotated[StrictStr, AfterValidator(_condition)] = EVERY_REQUEST
     then: Then
 
 
@@ -191,6 +242,7 @@ class Policy(Frozen):
     """policy.yaml as a whole."""
 
     version: Annotated[StrictInt, AfterValidator(_known_version)]
+    lists: dict[ListName, Annotated[tuple[Word, ...], AfterValidator(_few_items)]] = {}
     channels: dict[Name, Channel] = {}
     defaults: Defaults = Defaults()
     actions: dict[ActionName, Action]

@@ -1,27 +1,43 @@
-"""The three configuration files, read and judged as a whole: all of them hold, or none does."""
+"""The configuration files, read and judged as a whole: all of them hold, or none does."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from approvals.digest import canonical
 from approvals.errors import ConfigurationInvalid
 from approvals.policy import document, services
+from approvals.policy.analysis import Rulebook
 from approvals.policy.callers import requesters_of_nobody, unsound_services
+from approvals.policy.conditions import unsound_conditions
 from approvals.policy.document import Policy
+from approvals.policy.fixtures import (
+    CaseResult,
+    FixturesDocument,
+    FixturesFile,
+    failed_cases,
+    run_fixtures,
+    unsound_fixtures,
+)
 from approvals.policy.issues import Issue
 from approvals.policy.people import People, PeopleDocument
 from approvals.policy.references import Sources, wrong_names
 from approvals.policy.services import Services, ServicesDocument
 from approvals.policy.shapes import shape
 from approvals.policy.soundness import too_few_people, unsound_rules
-from approvals.policy.source import Source, Steps
+from approvals.policy.source import ANY, Source, Steps
 from approvals.policy.yaml_source import read_source
 
-POLICY, PEOPLE, SERVICES = "policy.yaml", "people.yaml", "services.yaml"
+POLICY, PEOPLE, SERVICES, FIXTURES = (
+    "policy.yaml",
+    "people.yaml",
+    "services.yaml",
+    "fixtures.yaml",
+)
+FILES = (POLICY, PEOPLE, SERVICES, FIXTURES)  # the last is optional
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +45,29 @@ class Configuration:
     """What a process runs with. `version` names the policy; `sources` know every line."""
 
     policy: Policy
+    rulebook: Rulebook = field(compare=False, repr=False)
     people: People
     services: Services
     version: str
     directory: Path
     sources: Sources = field(compare=False, repr=False)
+
+    @property
+    def text(self) -> str:
+        """policy.yaml as it was read, to be kept with its version."""
+        return self.sources.policy.text
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the files hold. Without a configuration there are `issues`.
+
+    `issues` may hold failed fixtures alone, and then there is one.
+    """
+
+    configuration: Configuration | None
+    issues: Sequence[Issue]
+    results: Sequence[CaseResult] = ()
 
 
 def load_configuration(directory: Path, *, loopback: bool = False) -> Configuration:
@@ -41,24 +75,49 @@ def load_configuration(directory: Path, *, loopback: bool = False) -> Configurat
 
     `loopback` lets every service be called back on this host, which only the demo does.
     """
+    reading = read_configuration(directory, loopback=loopback)
+    if reading.issues or reading.configuration is None:
+        raise ConfigurationInvalid(reading.issues)
+    return reading.configuration
+
+
+def read_configuration(directory: Path, *, loopback: bool = False) -> Reading:
+    """The files in `directory` with all their faults, and how the fixtures fare."""
     files = Sources(*(read_source(directory / name) for name in (POLICY, PEOPLE, SERVICES)))
     policy = shape(files.policy, Policy, document.LATER)
     people = shape(files.people, PeopleDocument)
     entries = shape(files.services, ServicesDocument, services.LATER)
+    fixtures = _fixtures(directory)
     found = {*policy.issues, *people.issues, *entries.issues, *wrong_names(files)}
     found |= {*unsound_rules(policy), *unsound_services(entries, people, loopback=loopback)}
+    found |= {*unsound_conditions(policy)}
     if all(issue.file != PEOPLE for issue in found):
         found |= {*too_few_people(policy, people), *requesters_of_nobody(entries, people)}
+    if fixtures:
+        found |= {*fixtures.issues, *unsound_fixtures(fixtures, policy, entries)}
     if found or policy.model is None or people.model is None or entries.model is None:
-        raise ConfigurationInvalid(sorted(found))
-    return Configuration(
+        return Reading(None, sorted(found))
+    version = policy_version(policy.model)
+    configuration = Configuration(
         policy=policy.model,
+        rulebook=Rulebook(policy.model, version),
         people=People(people.model),
         services=Services(entries.model, loopback=loopback),
-        version=policy_version(policy.model),
+        version=version,
         directory=directory,
         sources=files,
     )
+    if fixtures is None or fixtures.model is None:
+        return Reading(configuration, ())
+    results = run_fixtures(fixtures.model, configuration.rulebook, configuration.services)
+    return Reading(configuration, failed_cases(fixtures, results), results)
+
+
+def _fixtures(directory: Path) -> FixturesFile | None:
+    if not (directory / FIXTURES).exists():
+        return None
+    nullable = (("base", ANY), ("cases", ANY, "given", ANY))
+    return shape(read_source(directory / FIXTURES), FixturesDocument, nullable=nullable)
 
 
 def policy_version(policy: Policy) -> str:
@@ -85,5 +144,8 @@ def notify_faults(
 def _notified(policy: Policy) -> Iterator[tuple[Steps, tuple[str, ...]]]:
     yield ("defaults", "notify"), policy.defaults.notify
     for index, rule in enumerate(policy.rules):
+        then: Steps = ("rules", index, "then")
         if rule.then.notify is not None:
-            yield ("rules", index, "then", "notify"), rule.then.notify
+            yield (*then, "notify"), rule.then.notify
+        for step, escalation in enumerate(rule.then.escalate):
+            yield (*then, "escalate", step, "notify"), escalation.notify

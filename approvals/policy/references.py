@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from approvals.policy.attributes import CLAIMABLE, is_reserved
+from approvals.policy.attributes import CLAIMABLE, MAY_BE_HELD, is_reserved
 from approvals.policy.globs import matches
 from approvals.policy.issues import Issue, suggestion
 from approvals.policy.people import SlackUser, TeamsUser
@@ -19,6 +19,20 @@ from approvals.policy.source import ANY, Source
 from approvals.policy.values import KeyHash, KeyName, Name, PersonName, Word
 
 Id = TypeVar("Id", bound=Hashable)
+
+_THEN = ("rules", ANY, "then")
+# Where a group, or a channel, is named in policy.yaml.
+_GROUPS = (
+    ("defaults", "groups", ANY),
+    (*_THEN, "groups", ANY),
+    (*_THEN, "stages", ANY, "groups", ANY),
+    (*_THEN, "escalate", ANY, "groups", ANY),
+)
+_CHANNELS = (
+    ("defaults", "notify", ANY),
+    (*_THEN, "notify", ANY),
+    (*_THEN, "escalate", ANY, "notify", ANY),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +59,14 @@ def _unknown_names(files: Sources) -> Iterator[Issue]:
     persons = people.names("people", ANY, "id")
     owners = ("services", ANY, "machine_requesters", ANY, "owner")
     if people.data is not None:
-        yield from _unknown(policy, ("defaults", "groups", ANY), "group", groups)
-        yield from _unknown(policy, ("rules", ANY, "then", "groups", ANY), "group", groups)
+        for pattern in _GROUPS:
+            yield from _unknown(policy, pattern, "group", groups)
         yield from _unknown(people, ("groups", ANY, "members", ANY), "person", persons)
         yield from _unknown(services, owners, "person", persons)
-    yield from _unknown(policy, ("defaults", "notify", ANY), "channel", channels)
-    yield from _unknown(policy, ("rules", ANY, "then", "notify", ANY), "channel", channels)
+    for pattern in _CHANNELS:
+        yield from _unknown(policy, pattern, "channel", channels)
+    kept = ("rules", ANY, "then", "must_hold", ANY)
+    yield from _unknown(policy, kept, "attribute that can be kept", MAY_BE_HELD)
 
 
 def _unknown(

@@ -58,11 +58,20 @@ class Shaped(Generic[Model]):
         return all(steps[:1] != (name,) for steps in self.faulty)
 
 
-def shape(source: Source, document: type[Model], later: Later = ()) -> Shaped[Model]:
-    """`source` as a `document`, without the keys of `later`, which are refused by name."""
+def shape(
+    source: Source,
+    document: type[Model],
+    later: Later = (),
+    nullable: Collection[tuple[str, ...]] = (),
+) -> Shaped[Model]:
+    """`source` as a `document`, without the keys of `later`, which are refused by name.
+
+    Only the values at the patterns of `nullable` may be null.
+    """
     if source.data is None and source.issues:
         return Shaped(source, None, source.issues)
-    faults = [*_nulls(source), *_later_keys(source, later)]
+    may_be_null = {steps for pattern in nullable for steps, _ in source.find(*pattern)}
+    faults = [*_nulls(source, may_be_null), *_later_keys(source, later)]
     unwanted = {steps for pattern, _ in later for steps, _ in source.find(*pattern)}
     data = _without((), source.data, unwanted)
     model, details = _judged(document, data)
@@ -86,13 +95,13 @@ def _judged(document: type[Model], data: JsonValue) -> tuple[Model | None, list[
         return None, error.errors(include_url=False, include_input=False)
 
 
-def _nulls(source: Source) -> list[tuple[Steps, Issue]]:
+def _nulls(source: Source, may_be_null: Collection[Steps]) -> list[tuple[Steps, Issue]]:
     # An emptied `groups:` must not quietly become the default.
     remedy = "Write a value, or remove the key"
     return [
         (steps, source.issue(steps, f"{_label(steps)} has no value", remedy))
         for steps, raw in source.bare.items()
-        if raw in _NULLS and isinstance(steps[-1], str)
+        if raw in _NULLS and isinstance(steps[-1], str) and steps not in may_be_null
     ]
 
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from approvals.policy.analysis import voters
-from approvals.policy.document import GRANT_ONLY, REVIEW_ONLY, Policy, Rule, Then
+from approvals.policy.document import (
+    EVERY_REQUEST,
+    GRANT_ONLY,
+    REVIEW_ONLY,
+    Policy,
+    Rule,
+    Then,
+)
 from approvals.policy.globs import matches_any
 from approvals.policy.issues import Issue
 from approvals.policy.people import People, PeopleDocument
@@ -22,6 +30,8 @@ def unsound_rules(file: Shaped[Policy]) -> Iterator[Issue]:
     for index, rule in enumerate(file.model.rules):
         steps: Steps = ("rules", file.row("rules", index))
         yield from _misplaced_keys(file, (*steps, "then"), rule.then)
+        yield from _contradictions(file, (*steps, "then"), rule.then)
+        yield from _too_late(file, (*steps, "then"), rule.then, file.model)
         yield from _unreachable(file, steps, rule, earlier)
 
 
@@ -45,7 +55,8 @@ def too_few_people(file: Shaped[Policy], people: Shaped[PeopleDocument]) -> Iter
 def _reviews(file: Shaped[Policy], policy: Policy) -> Iterator[tuple[Steps, Then]]:
     for index, rule in enumerate(policy.rules):
         if rule.then.decision == "review":
-            place = "threshold" if rule.then.threshold else "groups"
+            places = {"stages": rule.then.stages, "threshold": rule.then.threshold}
+            place = next((key for key, value in places.items() if value), "groups")
             yield ("rules", file.row("rules", index), "then", place), rule.then
     defaults = policy.defaults
     if "review" in (defaults.on_no_match, defaults.on_error):
@@ -56,7 +67,7 @@ def _reviews_of_nobody(file: Shaped[Policy], policy: Policy) -> Iterator[Issue]:
     if policy.defaults.groups or not file.holds("defaults"):
         return
     for index, rule in enumerate(policy.rules):
-        if rule.then.decision == "review" and not rule.then.groups:
+        if rule.then.decision == "review" and not (rule.then.groups or rule.then.stages):
             message = f"the rule `{rule.id}` has no groups, so nobody may approve"
             steps = ("rules", file.row("rules", index), "then")
             yield file.source.issue(steps, message, "Add groups here or to defaults")
@@ -78,24 +89,73 @@ def _misplaced_keys(file: Shaped[Policy], steps: Steps, then: Then) -> Iterator[
             yield file.source.key_issue((*steps, key), message, remedy)
 
 
+def _contradictions(file: Shaped[Policy], steps: Steps, then: Then) -> Iterator[Issue]:
+    if then.decision != "review" or file.model is None:
+        return
+    if then.stages:
+        for key in ("threshold", "groups"):
+            if getattr(then, key) is not None:
+                message = f"`{key}` stands beside `stages`, which have their own"
+                yield file.source.key_issue((*steps, key), message, "Remove one of the two")
+        return
+    threshold, groups = voters(file.model, then)
+    if then.distinct_groups and 0 < len(set(groups)) < threshold:
+        message = f"{threshold} approvals from different groups cannot come from {len(set(groups))}"
+        remedy = "Name more groups, or lower the threshold"
+        yield file.source.key_issue((*steps, "distinct_groups"), message, remedy)
+
+
+def _too_late(file: Shaped[Policy], steps: Steps, then: Then, policy: Policy) -> Iterator[Issue]:
+    if not file.holds("defaults"):
+        return
+    end = min(policy.defaults.expires_in, then.expires_in or policy.defaults.expires_in)
+    reminders = [(("remind", i), after) for i, after in enumerate(then.remind)]
+    steps_up = [(("escalate", i, "after"), one.after) for i, one in enumerate(then.escalate)]
+    for times in (reminders, steps_up):
+        before = timedelta(0)
+        for place, after in times:
+            label = f"`{place[0]}[{place[1]}]`"
+            if after >= end:
+                message = f"{label} comes when the request has expired, after {_length(end)}"
+                remedy = "Choose a shorter time, or a longer expiry"
+                yield file.source.issue((*steps, *place), message, remedy)
+            elif after <= before:
+                message = f"{label} is not later than the one before it"
+                yield file.source.issue((*steps, *place), message, "Put them in order of time")
+            before = after
+
+
 def _unreachable(
     file: Shaped[Policy], steps: Steps, rule: Rule, earlier: list[Rule]
 ) -> Iterator[Issue]:
     # A deny rule may hide others: that is how an action is frozen for a while, and a freeze that
-    # the file refuses would be no freeze.
-    if rule.then.decision == "deny":
+    # the file refuses would be no freeze. What is in shadow hides nothing, and is always tried.
+    if rule.then.decision == "deny" or rule.mode == "shadow":
         return
     # The catalogue is closed: what counts is which of its actions are left, not how globs overlap.
     actions = [name for name in file.source.keys("actions") if _fits(rule, name)]
-    before = [next((one.id for one in earlier if _fits(one, name)), None) for name in actions]
-    takers = [one.id for one in earlier if one.id in before]
+    takers = [one for one in earlier if _takes_all(one, rule)]
+    before = [next((one.id for one in takers if _fits(one, name)), None) for name in actions]
     earlier.append(rule)
     if actions and None not in before:
-        names = " and ".join(f"`{name}`" for name in takers)
+        names = " and ".join(f"`{one.id}`" for one in takers if one.id in before)
         message = f"no request can reach the rule `{rule.id}`, because of {names} before it"
         remedy = "Move it up, narrow the earlier rule's actions, or remove it"
         yield file.source.issue((*steps, "id"), message, remedy)
 
 
+def _takes_all(earlier: Rule, rule: Rule) -> bool:
+    """Whether `earlier` fits whatever `rule` fits, as far as their texts tell."""
+    return earlier.when.strip() in (EVERY_REQUEST, rule.when.strip())
+
+
 def _fits(rule: Rule, action: str) -> bool:
     return matches_any(rule.actions, action)
+
+
+def _length(duration: timedelta) -> str:
+    seconds = int(duration.total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

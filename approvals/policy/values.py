@@ -122,6 +122,10 @@ _ACTION = "Use letters, digits and . _ : / - only, 100 at most, a letter or digi
 ActionName = Annotated[
     StrictStr, AfterValidator(_shaped(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,99}", _ACTION))
 ]
+_LIST = (
+    "Begin with a capital, then capitals, digits and _ only, 40 at most: EEA, SPECIAL_CATEGORIES"
+)
+ListName = Annotated[StrictStr, AfterValidator(_shaped(r"[A-Z][A-Z0-9_]{0,39}", _LIST))]
 _PERSON = "Use letters, digits and . _ @ + - only, 100 at most, a letter or digit first"
 PersonName = Annotated[
     StrictStr, AfterValidator(_shaped(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,99}", _PERSON))

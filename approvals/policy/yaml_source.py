@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,7 @@ def parse_source(file: str, raw: bytes, loader: type[yaml.SafeLoader] = LOADER) 
         return _unusable(file, message, "Remove what no editor shows", line=line)
     builder = _Builder(file)
     try:
-        return builder.build(yaml.parse(text, Loader=loader))
+        return replace(builder.build(yaml.parse(text, Loader=loader)), text=text)
     except yaml.YAMLError as error:
         return _unreadable(builder, text, error)
 
@@ -93,7 +94,7 @@ def _unreadable(builder: _Builder, text: str, error: yaml.YAMLError) -> Source:
     if bare := _BARE_MARK.search(before):
         message, remedy = f"an unquoted text cannot begin with `{bare[1]}` in YAML", _QUOTE
     issue = Issue(builder.file, line, column, message, remedy)
-    return Source(builder.file, issues=(*builder.issues, issue))
+    return Source(builder.file, issues=(*builder.issues, issue), text=text)
 
 
 class _Unfit(Exception):  # carries the issue that ends the reading of a file

@@ -21,7 +21,7 @@ from approvals.errors import (
     UnknownAction,
     UnknownRequester,
 )
-from approvals.intake import Chance, prepare
+from approvals.intake import Chance, prepare, request_id
 from approvals.model import Caller, KeyId, PersonId, ServiceId
 from approvals.policy.loader import Configuration, load_configuration
 from approvals.signing import Marks
@@ -61,7 +61,7 @@ def opening(example: Configuration, service: str = "crm", **changes: object) -> 
         now=NOW,
         marks=Marks(b"p" * 32),
         body=b"{}",
-        chance=Chance(id=b"i" * 10, salt=b"s" * 16),
+        chance=Chance(id=request_id(NOW, b"i" * 10), salt=b"s" * 16),
     )
 
 

@@ -1,0 +1,129 @@
+"""Conditions that do not compile, or that cannot be meant, each told at its place in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import UTC, datetime
+
+from approvals.errors import MOST_FINDINGS
+from approvals.model import ActionId
+from approvals.policy.analysis import Rulebook
+from approvals.policy.attributes import CLAIMABLE, KINDS, LATER, SIZES
+from approvals.policy.document import Policy, Rule
+from approvals.policy.engine_words import INPUTS_DO_NOT_MATTER
+from approvals.policy.expressions import BadCondition, Condition, Facts, Language, Value
+from approvals.policy.globs import matches_any
+from approvals.policy.inquiry import Inquiry
+from approvals.policy.issues import Issue
+from approvals.policy.shapes import Shaped
+from approvals.policy.source import Source, Steps
+
+MakeFacts = Callable[[Mapping[str, Value], Collection[str] | None], Facts]
+
+_MOMENT = datetime(2026, 1, 5, 12, tzinfo=UTC)
+_UNCLAIMED: Mapping[str, Value] = {name: one.default for name, one in CLAIMABLE.items()}
+# Two unlike requests of which everything is known: what errs for both is not meant to.
+_WHOLE: tuple[Mapping[str, Value], ...] = (
+    {
+        **_UNCLAIMED,
+        "service": "a-service",
+        "requester.id": "somebody:1",
+        "request.record_count": 0,
+        "request.data_classes": [],
+        "request.purpose": "",
+        "client.ip": "",
+    },
+    {
+        "service": "another",
+        "requester.id": "somebody:2",
+        "requester.roles": ["support", "lead"],
+        "requester.groups": ["support", "lead"],
+        "request.record_count": 1000,
+        "request.data_classes": ["contact", "health"],
+        "request.purpose": "support",
+        "geo.country": "DE",
+        "device.managed": True,
+        "device.type": "laptop",
+        "client.ip": "192.0.2.1",
+    },
+)
+# What a service can leave out, so that policy knows nothing of it.
+_LEFT_OUT = frozenset({*CLAIMABLE, "request.record_count", "request.purpose"})
+
+
+def unsound_conditions(file: Shaped[Policy]) -> list[Issue]:
+    """Each fault of a condition; where there is none, each rule that approves what it knows not."""
+    if file.model is None:
+        return []
+    compiled = _compiled(file, file.model)
+    return list(compiled) or list(_approved_unseen(file, file.model))
+
+
+def _compiled(file: Shaped[Policy], policy: Policy) -> Iterator[Issue]:
+    # A list with a fault of its own is known all the same, so that nobody searches for it.
+    known = {name: policy.lists.get(name, ()) for name in file.source.keys("lists")}
+    language = Language(KINDS, SIZES, known)
+    for index, rule in enumerate(policy.rules):
+        steps: Steps = ("rules", file.row("rules", index), "when")
+        try:
+            condition = language.compile(rule.when)
+        except BadCondition as error:
+            yield from _told(file.source, steps, error)
+        else:
+            yield from _senseless(file.source, steps, rule, language.facts, condition)
+
+
+def _told(source: Source, steps: Steps, error: BadCondition) -> Iterator[Issue]:
+    for fault in error.faults[:MOST_FINDINGS]:
+        later = next((name for name in LATER if f"`{name}`" in fault.message), None)
+        if later:
+            message = f"`{later}` is not carried out by this version"
+            yield source.issue_within(steps, fault.offset, message, "Remove it until it is")
+        elif "called" in fault.message:  # it names what is wrong by itself
+            yield source.issue_within(steps, fault.offset, fault.message, fault.remedy)
+        else:
+            message = (
+                f"`when` {fault.message}" if not fault.message.startswith("`") else fault.message
+            )
+            yield source.issue_within(steps, fault.offset, message, fault.remedy)
+
+
+def _senseless(
+    source: Source, steps: Steps, rule: Rule, facts: MakeFacts, condition: Condition
+) -> Iterator[Issue]:
+    whole = [{**values, "now": _MOMENT, "tz": "UTC"} for values in _WHOLE]
+    judged = [condition.judge(facts(values, condition.names)) for values in whole]
+    errors = [one.error for one in judged if one.error in INPUTS_DO_NOT_MATTER]
+    # In shadow it decides nothing, and its error is on record.
+    if len(errors) == len(judged) and rule.mode == "enforce":
+        message = f"`when` gives an error for every request: {errors[0]}"
+        yield source.issue(steps, message, "Correct it")
+    elif condition.is_constant and judged[0].truth is False:
+        yield source.issue(steps, "`when` holds for no request", "Correct it, or remove the rule")
+
+
+def _approved_unseen(file: Shaped[Policy], policy: Policy) -> Iterator[Issue]:
+    """A rule that approves by attributes, and would by their strict defaults too."""
+    rulebook = Rulebook(policy, "")
+    for index, rule in enumerate(policy.rules):
+        known_of = _LEFT_OUT.intersection(rulebook.condition(rule).names)
+        if rule.then.decision != "approve" or not known_of:
+            continue
+        names = [name for name in policy.actions if matches_any(rule.actions, name)]
+        if any(_approves_unseen(rulebook, rule, ActionId(name)) for name in names):
+            message = f"the rule `{rule.id}` approves a request of which nothing is known"
+            remedy = "Ask for what must be known, such as device.managed or geo.country in a list"
+            yield file.source.issue(("rules", file.row("rules", index), "when"), message, remedy)
+
+
+def _approves_unseen(rulebook: Rulebook, rule: Rule, action: ActionId) -> bool:
+    values: dict[str, Value] = {
+        **_UNCLAIMED,
+        "service": "",
+        "requester.id": "",
+        "request.data_classes": list(rulebook.policy.actions[action].data_classes),
+        "request.purpose": "",
+        "client.ip": "",
+    }
+    matched = rulebook.terms(Inquiry(action, _MOMENT, values)).matched
+    return matched.rule == rule.id and matched.decision == "approve"

@@ -1,0 +1,199 @@
+"""Conditions in CEL. The one module that knows the engine, cel-expr-python, and all its traps.
+
+An error of the engine is a value that counts as true in Python, or an exception: here it is None.
+Nothing but the engine's own true is True.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from typing import Literal
+
+from cel_expr_python import cel
+from pydantic import JsonValue
+
+from approvals.errors import PlacetError
+from approvals.policy.condition_text import (
+    TextFault,
+    names_in,
+    refused_calls,
+    runaway,
+    tokens,
+)
+from approvals.policy.engine_words import faults_of, kind, reason
+
+Kind = Literal["truth", "number", "text", "texts", "time"]
+Value = JsonValue | datetime
+Truth = bool | None  # None: it gives an error
+
+_ENGINE = "cel-expr-python"
+_SERIES = "0.1."  # a later one may answer otherwise; the tests of its traps decide
+_TOGETHER = 50  # conditions in one evaluation
+_TYPES: Mapping[Kind, cel.Type] = {
+    "truth": cel.Type.BOOL,
+    "number": cel.Type.INT,
+    "text": cel.Type.STRING,
+    "texts": cel.Type.List(cel.Type.STRING),
+    "time": cel.Type.TIMESTAMP,
+}
+
+
+class EngineUnfit(PlacetError):
+    """Another version of the engine is installed than the one its tests have judged."""
+
+    code = "engine_unfit"
+
+
+class BadCondition(PlacetError):
+    """A text is no condition; `faults` say where and why."""
+
+    code = "bad_condition"
+
+    def __init__(self, faults: Sequence[TextFault]) -> None:
+        super().__init__("; ".join(fault.message for fault in faults))
+        self.faults = tuple(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a condition says of one request, and why it gives an error."""
+
+    truth: Truth
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A compiled condition. `names` are the attributes and lists it uses."""
+
+    text: str
+    names: tuple[str, ...]
+    _compiled: cel.Expression
+
+    def judge(self, facts: Facts) -> Judged:
+        """Whether the condition holds for `facts`."""
+        try:
+            value = self._compiled.eval(facts.activation)
+        except RuntimeError as error:
+            return Judged(None, reason(str(error)))
+        if value.type().name() != "BOOL":
+            return Judged(None, reason(str(value.value())))
+        return Judged(value.value() is True)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it says the same of every request."""
+        return not self.names
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One request's values and the policy's lists as the engine has them.
+
+    It coerces nothing: what has a wrong type, or is absent, makes an error of whoever needs it.
+    """
+
+    activation: cel.Activation
+
+
+class Language:
+    """What conditions may name: attributes with their kinds, and the policy's lists.
+
+    `sizes` tells the most items of each attribute that is a list.
+    """
+
+    def __init__(
+        self,
+        kinds: Mapping[str, Kind],
+        sizes: Mapping[str, int],
+        lists: Mapping[str, Sequence[str]],
+    ) -> None:
+        check_engine(version(_ENGINE))
+        self.lists: Mapping[str, list[str]] = {name: list(items) for name, items in lists.items()}
+        self._sizes = {**sizes, **{name: len(items) for name, items in lists.items()}}
+        variables = {name: _TYPES[one] for name, one in kinds.items()}
+        variables |= dict.fromkeys(lists, _TYPES["texts"])
+        self._names = frozenset(variables)
+        self._env = cel.NewEnv(variables=variables)
+
+    def compile(self, text: str) -> Condition:
+        """`text` as a condition. Raises `BadCondition` with every fault."""
+        found = tokens(text)
+        if refused := refused_calls(found):
+            raise BadCondition(refused)
+        try:
+            compiled = self._env.compile(text)
+        except RuntimeError as error:
+            raise BadCondition(faults_of(str(error), text, self._names)) from None
+        gives = compiled.return_type().name()
+        if gives != "BOOL":
+            message = f"gives {kind(gives)}, not true or false"
+            raise BadCondition([TextFault(0, message, "Compare it with something")])
+        if endless := runaway(found, self._sizes):
+            raise BadCondition([endless])
+        return Condition(text, names_in(found, self._names), compiled)
+
+    def facts(self, values: Mapping[str, Value], names: Collection[str] | None = None) -> Facts:
+        """`values` for conditions that use `names`, or any. To hand a long list over takes time."""
+        used = self.lists.keys() if names is None else self.lists.keys() & names
+        lists = {name: self.lists[name] for name in used}
+        return Facts(self._env.Activation({**lists, **values}))
+
+    def together(self, conditions: Sequence[Condition]) -> Together:
+        """`conditions`, all of this language, to be judged at once."""
+        return Together(self._env, conditions)
+
+
+class Together:
+    """Several conditions judged in one evaluation, in a fraction of the time.
+
+    Where one of them gives an error all are judged singly, so that each error stays its own.
+    """
+
+    def __init__(self, env: cel.Env, conditions: Sequence[Condition]) -> None:
+        self._chunks = [
+            (part := conditions[start : start + _TOGETHER], _joined(env, part))
+            for start in range(0, len(conditions), _TOGETHER)
+        ]
+
+    def judge(self, facts: Facts) -> list[Truth]:
+        """The truth of each condition, in their order."""
+        truths: list[Truth] = []
+        for conditions, joined in self._chunks:
+            truths += _at_once(joined, facts) or [one.judge(facts).truth for one in conditions]
+        return truths
+
+
+def _joined(env: cel.Env, conditions: Sequence[Condition]) -> cel.Expression | None:
+    # Each compiles by itself, so none can close its bracket; a comment ends with its line.
+    texts = ",".join(f"({one.text}\n)" for one in conditions)
+    try:
+        return env.compile(f"[{texts}]")
+    except RuntimeError:  # too deep by the brackets around it
+        return None
+
+
+def _at_once(joined: cel.Expression | None, facts: Facts) -> list[Truth] | None:
+    if joined is None:
+        return None
+    try:
+        value = joined.eval(facts.activation)
+    except RuntimeError:
+        return None
+    if not value.type().name().startswith("LIST"):
+        return None
+    truths = value.plain_value()
+    is_clean = isinstance(truths, list) and all(one is True or one is False for one in truths)
+    return list(truths) if is_clean else None
+
+
+def check_engine(installed: str) -> None:
+    """Raises `EngineUnfit` where the engine is of another series than the tests have judged."""
+    if not installed.startswith(_SERIES):
+        raise EngineUnfit(
+            f"{_ENGINE} {installed} is installed, and conditions are judged by {_SERIES}* only. "
+            "Install what requirements.lock names."
+        )
