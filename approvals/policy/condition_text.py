@@ -6,9 +6,11 @@ CEL is parsed by the engine alone; here are only its tokens (cel-spec, doc/langd
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, takewhile
+
+from approvals.policy.issues import suggestion
 
 # The engine's own budget for one evaluation; past it every answer is an error.
 MOST_STEPS = 10_000
@@ -19,7 +21,7 @@ _TOKEN = re.compile(
     r"""(?P<comment>//[^\n]*)
       | (?P<text>[rRbB]{0,2}(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
       | (?P<name>\.?[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*)
-      | (?P<other>\d[\w.]*|\S)""",
+      | (?P<other>\d[\w.]*|[=!<>]=|&&|\|\||\S)""",
     re.VERBOSE | re.DOTALL,
 )
 _LOOPS = frozenset({"all", "exists", "exists_one", "filter"})
@@ -91,6 +93,38 @@ def refused_calls(found: Sequence[Token]) -> list[TextFault]:
             reason, remedy = _REFUSED[name]
             faults.append(TextFault(token.offset, f"`{name}` {reason}", remedy))
     return faults
+
+
+def unmet_constants(
+    found: Sequence[Token], known: Mapping[str, Collection[str]]
+) -> list[TextFault]:
+    """Each text that an attribute is compared with (==, !=, in [...]) and that it never is.
+
+    `known` has all texts that an attribute can be. The engine knows of kinds only: a misspelt
+    text would compile, and fit nobody.
+    """
+    faults = []
+    for name, constant in _compared(found):
+        text = constant.text.strip("'\"")
+        if name in known and text not in known[name]:
+            message = f"`{name}` is never `{text}`"
+            faults.append(TextFault(constant.offset, message, suggestion(text, known[name])))
+    return faults
+
+
+def _compared(found: Sequence[Token]) -> Iterator[tuple[str, Token]]:
+    for first, middle, last in zip(found, found[1:], found[2:], strict=False):
+        if middle.text in ("==", "!="):
+            yield from _constants(first.text, [last])
+            yield from _constants(last.text, [first])
+    for index, token in enumerate(found):
+        if [one.text for one in found[index + 1 : index + 3]] == ["in", "["]:
+            listed = takewhile(lambda one: one.text != "]", found[index + 3 :])
+            yield from _constants(token.text, listed)
+
+
+def _constants(name: str, beside: Iterable[Token]) -> Iterator[tuple[str, Token]]:
+    return ((name, token) for token in beside if token.kind == "text")
 
 
 def runaway(found: Sequence[Token], sizes: Mapping[str, int]) -> TextFault | None:

@@ -9,6 +9,7 @@ from approvals.errors import MOST_FINDINGS
 from approvals.model import ActionId
 from approvals.policy.analysis import Rulebook
 from approvals.policy.attributes import CLAIMABLE, KINDS, LATER, SIZES
+from approvals.policy.condition_text import tokens, unmet_constants
 from approvals.policy.document import Policy, Rule
 from approvals.policy.engine_words import INPUTS_DO_NOT_MATTER
 from approvals.policy.expressions import BadCondition, Condition, Facts, Language, Value
@@ -51,15 +52,15 @@ _WHOLE: tuple[Mapping[str, Value], ...] = (
 _LEFT_OUT = frozenset({*CLAIMABLE, "request.record_count", "request.purpose"})
 
 
-def unsound_conditions(file: Shaped[Policy]) -> list[Issue]:
+def unsound_conditions(file: Shaped[Policy], services: Source) -> list[Issue]:
     """Each fault of a condition; where there is none, each rule that approves what it knows not."""
     if file.model is None:
         return []
-    compiled = _compiled(file, file.model)
+    compiled = _compiled(file, file.model, services.keys("services"))
     return list(compiled) or list(_approved_unseen(file, file.model))
 
 
-def _compiled(file: Shaped[Policy], policy: Policy) -> Iterator[Issue]:
+def _compiled(file: Shaped[Policy], policy: Policy, services: Collection[str]) -> Iterator[Issue]:
     # A list with a fault of its own is known all the same, so that nobody searches for it.
     known = {name: policy.lists.get(name, ()) for name in file.source.keys("lists")}
     language = Language(KINDS, SIZES, known)
@@ -70,7 +71,18 @@ def _compiled(file: Shaped[Policy], policy: Policy) -> Iterator[Issue]:
         except BadCondition as error:
             yield from _told(file.source, steps, error)
         else:
+            texts = {**_purposes(policy, rule), **({"service": services} if services else {})}
+            for fault in unmet_constants(tokens(rule.when), texts):
+                yield file.source.issue_within(steps, fault.offset, fault.message, fault.remedy)
             yield from _senseless(file.source, steps, rule, language.facts, condition)
+
+
+def _purposes(policy: Policy, rule: Rule) -> Mapping[str, Collection[str]]:
+    """What purpose a request can have that the rule is about; nothing where any is accepted."""
+    about = [one for name, one in policy.actions.items() if matches_any(rule.actions, name)]
+    if not all(action.purposes for action in about):
+        return {}
+    return {"request.purpose": {"", *(purpose for one in about for purpose in one.purposes)}}
 
 
 def _told(source: Source, steps: Steps, error: BadCondition) -> Iterator[Issue]:

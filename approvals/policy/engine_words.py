@@ -51,6 +51,19 @@ INPUTS_DO_NOT_MATTER = frozenset(
     }
 )
 _SYNTAX = "Check its quotes, brackets and operators: && || ! == != < > in"
+_NO_CONDITION = ("is no condition", _SYNTAX)
+_SIGNS: Mapping[str, tuple[str, str]] = {
+    "operand of a select": (
+        "asks a plain value for a part of it",
+        "Remove what follows the attribute's name",
+    ),
+    "range of a comprehension": ("loops over what is no list", "Name one, as in requester.roles"),
+    "simple identifier": (
+        "loops without a name for the item",
+        'Write it as requester.roles.exists(role, role == "lead")',
+    ),
+    "int literal": ("holds a number that is too large", "Write a smaller one"),
+}
 _TOO_DEEP = TextFault(0, "is nested too deeply", "Write it flatter, or split the rule in two")
 
 
@@ -71,7 +84,7 @@ def faults_of(told: str, text: str, declared: Collection[str]) -> tuple[TextFaul
         if "*error*" not in message:  # what follows from a fault that is told already
             offset = _offset(text, int(line), int(column))
             faults[_meaning(offset, message, text, declared)] = None
-    return tuple(faults) or (TextFault(0, "is no condition", _SYNTAX),)
+    return tuple(faults) or (TextFault(0, *_NO_CONDITION),)
 
 
 def reason(told: str) -> str:
@@ -107,19 +120,24 @@ def _meaning(offset: int, message: str, text: str, declared: Collection[str]) ->
         return _unknown(offset, unknown[1], text, declared)
     if overload := _OVERLOAD.search(message):
         return _mismatch(offset, overload[1], overload[2])
-    if "operand of a select" in message:
-        return TextFault(offset, "asks a plain value for a part of it", suggestion("", declared))
-    return TextFault(offset, "is no condition", _SYNTAX)
+    found = next((words for sign, words in _SIGNS.items() if sign in message), _NO_CONDITION)
+    return TextFault(offset, *found)
 
 
 def _unknown(offset: int, name: str, text: str, declared: Collection[str]) -> TextFault:
     if text[offset : offset + 1] == "(":  # the engine points behind a function's name
         start = text.rfind(name, 0, offset)
+        if name in FUNCTIONS:
+            remedy = "Write it behind a value, with what it needs: now.getHours(tz)"
+            return TextFault(start, f"`{name}` is called in a way it does not know", remedy)
         return TextFault(start, f"no function is called `{name}`", suggestion(name, FUNCTIONS))
     start = text.rfind(name, 0, offset + len(name))
     lists = {one for one in declared if one.isupper()}
     if name.isupper():
         return TextFault(start, f"no list is called `{name}`", suggestion(name, lists))
+    if name == "action":
+        remedy = "Choose the actions with the key `actions` beside `when`"
+        return TextFault(start, "`action` is no attribute", remedy)
     known = set(declared) - lists
     return TextFault(max(start, 0), f"no attribute is called `{name}`", suggestion(name, known))
 
@@ -128,4 +146,12 @@ def _mismatch(offset: int, operator: str, types: str) -> TextFault:
     plain = _OPERATORS.get(operator, operator.strip("_"))
     kinds = [kind(one) for one in re.split(r", (?![^(]*\))", types)]
     message = f"`{plain}` does not go with {' and '.join(kinds)}"
-    return TextFault(offset, message, "Compare values of one kind")
+    return TextFault(offset, message, _mended(plain, types))
+
+
+def _mended(operator: str, types: str) -> str:
+    if operator == "in" and types.startswith("string"):
+        return "Write == for a text, and `in` for a list"
+    if operator == "contains" and types.startswith("list"):
+        return 'For a list write "..." in the list'
+    return "Compare it with something first" if "," not in types else "Compare values of one kind"

@@ -117,6 +117,7 @@ class Language:
         variables = {name: _TYPES[one] for name, one in kinds.items()}
         variables |= dict.fromkeys(lists, _TYPES["texts"])
         self._names = frozenset(variables)
+        self._numbers = [name for name, one in kinds.items() if one == "number"]
         self._env = cel.NewEnv(variables=variables)
 
     def compile(self, text: str) -> Condition:
@@ -139,8 +140,11 @@ class Language:
     def facts(self, values: Mapping[str, Value], names: Collection[str] | None = None) -> Facts:
         """`values` for conditions that use `names`, or any. To hand a long list over takes time."""
         used = self.lists.keys() if names is None else self.lists.keys() & names
-        lists = {name: self.lists[name] for name in used}
-        return Facts(self._env.Activation({**lists, **values}))
+        known = {**{name: self.lists[name] for name in used}, **values}
+        for name in self._numbers:
+            if isinstance(known.get(name), bool):  # the one type that the engine would coerce
+                del known[name]
+        return Facts(self._env.Activation(known))
 
     def together(self, conditions: Sequence[Condition]) -> Together:
         """`conditions`, all of this language, to be judged at once."""

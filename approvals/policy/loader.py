@@ -90,7 +90,7 @@ def read_configuration(directory: Path, *, loopback: bool = False) -> Reading:
     fixtures = _fixtures(directory)
     found = {*policy.issues, *people.issues, *entries.issues, *wrong_names(files)}
     found |= {*unsound_rules(policy), *unsound_services(entries, people, loopback=loopback)}
-    found |= {*unsound_conditions(policy)}
+    found |= {*unsound_conditions(policy, files.services)}
     if all(issue.file != PEOPLE for issue in found):
         found |= {*too_few_people(policy, people), *requesters_of_nobody(entries, people)}
     if fixtures:

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from pydantic import JsonValue
 
 from approvals.model import ActionId, Asked, Requester, ServiceId
-from approvals.policy.attributes import CLAIMABLE
+from approvals.policy.attributes import CLAIMABLE, KINDS
 from approvals.policy.document import Policy
 from approvals.policy.inquiry import Inquiry, inquiry_of
 from approvals.policy.issues import suggestion
@@ -125,7 +125,9 @@ def _unfit(name: str, value: JsonValue) -> Iterator[GivenFault]:
     claimable = CLAIMABLE.get(name)
     fits, wanted = (claimable.fits, claimable.wanted) if claimable else _MEMBERS[name]
     if not fits(value):
-        yield GivenFault(name, f"`{name}` does not fit", f"Write {wanted}")
+        is_misread = isinstance(value, bool) and KINDS.get(name) == "text"
+        remedy = "Quote it, for YAML reads NO and ON as false and true" if is_misread else None
+        yield GivenFault(name, f"`{name}` does not fit", remedy or f"Write {wanted}")
 
 
 def _unknown(name: str, value: JsonValue, known: Collection[str]) -> Iterator[GivenFault]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 POLICY = """\
 version: 1
-lists: {}
+lists: {EEA: [DE, FR], SPECIAL: [health]}
 channels:
   privacy-desk:
     slack: C0PRIVACY
@@ -113,6 +113,23 @@ services:
   quiet:
     actions: [customer.read]
     requesters: ["okta:00u3"]
+"""
+
+FIXTURES = """\
+base:
+  action: customer.export
+  service: crm
+  requester.id: "okta:00u1"
+  geo.country: DE
+  device.managed: true
+  now: 2026-03-02T09:00:00Z
+cases:
+  - name: an export needs two
+    given: {}
+    expect: {decision: review, rule: export-needs-two, threshold: 2, shadow: []}
+  - name: tests are free
+    given: {action: test.delete, geo.country: null}
+    expect: {decision: approve}
 """
 
 FILES: Mapping[str, str] = {

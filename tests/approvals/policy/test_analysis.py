@@ -1,46 +1,82 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from approvals.change import DenyRule
 from approvals.errors import UnknownAction
-from approvals.model import ActionId, MatchedPolicy
-from approvals.policy.analysis import Inquiry, Terms, analyse, deny_rule_in_force
-from approvals.policy.document import Action, Defaults, Policy, Rule, Then
+from approvals.model import ActionId, Escalation, MatchedPolicy, Stage
+from approvals.policy.analysis import Rulebook, Terms
+from approvals.policy.document import (
+    Action,
+    Defaults,
+    EscalationEntry,
+    Mode,
+    Policy,
+    Rule,
+    StageEntry,
+    Then,
+)
+from approvals.policy.expressions import Value
 from approvals.policy.globs import matches_any
+from approvals.policy.inquiry import Inquiry
 from approvals.policy.loader import load_configuration
 from tests.approvals.policy.example import write
 
 MINUTE = timedelta(minutes=1)
 EXPORT, READ = ActionId("customer.export"), ActionId("customer.read")
+AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+KNOWN: dict[str, Value] = {
+    "service": "crm",
+    "requester.id": "okta:1",
+    "requester.roles": ["support"],
+    "requester.groups": [],
+    "request.record_count": 5,
+    "request.data_classes": ["contact"],
+    "request.purpose": "support",
+    "geo.country": "DE",
+    "device.managed": True,
+    "device.type": "laptop",
+    "client.ip": "192.0.2.1",
+}
+NO_RULE = "No rule fits this request"
+PEOPLE = "People decide about this action"
 
 
-def _policy(*rules: Rule, defaults: Defaults | None = None, action: Action | None = None) -> Policy:
-    return Policy(
+def _inquiry(action: ActionId = EXPORT, absent: str = "", **values: Value) -> Inquiry:
+    known = {**KNOWN, **{name.replace("__", "."): value for name, value in values.items()}}
+    known.pop(absent, None)
+    return Inquiry(action, AT, known)
+
+
+def _rulebook(
+    *rules: Rule, defaults: Defaults | None = None, action: Action | None = None
+) -> Rulebook:
+    policy = Policy(
         version=1,
+        lists={"EEA": ("DE", "FR")},
         defaults=defaults or Defaults(groups=("privacy",), notify=("desk",)),
         actions={READ: Action(title="Read"), EXPORT: action or Action(title="Export")},
         rules=rules,
     )
+    return Rulebook(policy, "v1")
 
 
-def _ask(
-    policy: Policy,
-    action: ActionId = EXPORT,
-    expires_in: timedelta | None = None,
-    grant_ttl: timedelta | None = None,
-) -> Terms:
-    return analyse(policy, "v1", Inquiry(action), expires_in, grant_ttl)
+def _rule(name: str, decision: str, when: str = "true", mode: Mode = "enforce") -> Rule:
+    then = Then.model_validate({"decision": decision})
+    return Rule(id=name, when=when, mode=mode, then=then)
 
 
-REVIEW = Rule(id="review", then=Then(decision="review"))
-APPROVE = Rule(id="approve", then=Then(decision="approve"))
+REVIEW = _rule("review", "review")
+APPROVE = _rule("approve", "approve")
 DENY = Rule(id="deny", why="Never", then=Then(decision="deny", say="Ask the desk"))
 DENY_READ = Rule(id="deny-read", actions=("*.read",), then=Then(decision="deny"))
+ERRING = "request.record_count > 500"
 
 
 @pytest.mark.parametrize(
@@ -59,22 +95,33 @@ DENY_READ = Rule(id="deny-read", actions=("*.read",), then=Then(decision="deny")
 def test_a_deny_rule_wins_wherever_it_stands_then_the_first_that_fits(
     rules: list[Rule], action: ActionId, rule: str
 ) -> None:
-    policy = _policy(*rules)
-    terms = _ask(policy, action)
-    denial = deny_rule_in_force(policy, Inquiry(action))
-    assert terms.matched.rule == rule
-    assert (denial.id if denial else None) == (rule if rule.startswith("deny") else None)
+    rulebook = _rulebook(*rules)
+    denial = rulebook.denial(_inquiry(action))
+    assert rulebook.terms(_inquiry(action)).matched.rule == rule
+    assert (denial.rule if denial else None) == (rule if rule.startswith("deny") else None)
+
+
+@pytest.mark.parametrize(
+    ("country", "managed", "rule"),
+    [("DE", True, "eea"), ("US", True, "managed"), ("US", False, "no-match"), ("DE", False, "eea")],
+)
+def test_the_first_whose_condition_holds_decides(country: str, managed: bool, rule: str) -> None:
+    rulebook = _rulebook(
+        _rule("eea", "review", "geo.country in EEA"), _rule("managed", "review", "device.managed")
+    )
+    inquiry = _inquiry(geo__country=country, device__managed=managed)
+    assert rulebook.terms(inquiry).matched.rule == rule
 
 
 def test_no_match_denies_or_asks_the_default_groups() -> None:
-    assert _ask(_policy()).matched == MatchedPolicy(
-        version="v1", rule="no-match", why="No rule fits this action", decision="deny"
+    assert _rulebook().terms(_inquiry()).matched == MatchedPolicy(
+        version="v1", rule="no-match", why=NO_RULE, decision="deny"
     )
     asking = Defaults(on_no_match="review", groups=("privacy",), threshold=2, notify=("desk",))
-    assert _ask(_policy(defaults=asking)).matched == MatchedPolicy(
+    assert _rulebook(defaults=asking).terms(_inquiry()).matched == MatchedPolicy(
         version="v1",
         rule="no-match",
-        why="No rule fits this action",
+        why=NO_RULE,
         decision="review",
         threshold=2,
         groups=("privacy",),
@@ -82,24 +129,138 @@ def test_no_match_denies_or_asks_the_default_groups() -> None:
     )
 
 
+def test_a_deny_rule_that_cannot_be_judged_denies_whatever_on_error_says() -> None:
+    asking = Defaults(on_error="review", groups=("privacy",))
+    rulebook = _rulebook(APPROVE, _rule("big", "deny", ERRING), defaults=asking)
+    inquiry = _inquiry(absent="request.record_count")
+    why = "The rule could not be judged: request.record_count is not known, "
+    why += "and in doubt nothing is allowed"
+    assert rulebook.terms(inquiry).matched == MatchedPolicy(
+        version="v1", rule="big", why=why, decision="deny"
+    )
+    assert rulebook.denial(inquiry) == DenyRule("big", why)
+
+
+@pytest.mark.parametrize("decision", ["approve", "review"])
+@pytest.mark.parametrize("on_error", ["deny", "review"])
+def test_another_rule_that_cannot_be_judged_ends_the_search_with_on_error(
+    decision: str, on_error: str
+) -> None:
+    defaults = Defaults.model_validate({"on_error": on_error, "groups": ["privacy"]})
+    rulebook = _rulebook(_rule("big", decision, ERRING), APPROVE, defaults=defaults)
+    matched = rulebook.terms(_inquiry(absent="request.record_count")).matched
+    assert (matched.rule, matched.decision) == ("big", on_error)
+    assert "request.record_count is not known" in matched.why
+    assert matched.threshold == (1 if on_error == "review" else 0)
+    assert rulebook.denial(_inquiry(absent="request.record_count")) is None
+
+
+def test_each_deny_rule_is_judged_by_itself_so_no_error_hides_one() -> None:
+    rulebook = _rulebook(
+        _rule("erring", "deny", "request.record_count > 500"),
+        _rule("fits", "deny", "geo.country == 'DE'"),
+    )
+    assert rulebook.terms(_inquiry()).matched.rule == "fits"
+    assert rulebook.terms(_inquiry(absent="request.record_count")).matched.rule == "erring"
+
+
+def test_a_rule_in_shadow_decides_nothing_and_is_on_record() -> None:
+    rulebook = _rulebook(
+        _rule("would-approve", "approve", mode="shadow"),
+        _rule("would-deny", "deny", mode="shadow"),
+        _rule("would-not", "approve", "!device.managed", mode="shadow"),
+        _rule("fails", "deny", "1 / 0 == 1", mode="shadow"),
+        REVIEW,
+    )
+    matched = rulebook.terms(_inquiry()).matched
+    assert (matched.rule, matched.decision) == ("review", "review")
+    assert matched.shadow == ("would-approve", "would-deny")
+    assert matched.shadow_failed == ("fails",)
+    assert rulebook.denial(_inquiry()) is None
+    assert _rulebook(_rule("s", "approve", mode="shadow")).terms(
+        _inquiry()
+    ).matched == MatchedPolicy(
+        version="v1", rule="no-match", why=NO_RULE, decision="deny", shadow=("s",)
+    )
+
+
 def test_a_decision_by_policy_carries_its_words_and_no_people() -> None:
-    assert _ask(_policy(DENY)).matched == MatchedPolicy(
+    assert _rulebook(DENY).terms(_inquiry()).matched == MatchedPolicy(
         version="v1", rule="deny", why="Never", say="Ask the desk", decision="deny"
     )
 
 
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        (REVIEW, PEOPLE),
+        (APPROVE, "Policy approves this action by itself"),
+        (_rule("deny", "deny"), "Policy does not allow this action"),
+    ],
+)
+def test_where_the_author_gives_no_reason_plain_words_stand_in(rule: Rule, why: str) -> None:
+    assert _rulebook(rule).terms(_inquiry()).matched.why == why
+
+
+@pytest.mark.parametrize(
+    ("then", "words"),
+    [
+        (Then(decision="deny", say="Ask the desk"), "Ask the desk"),
+        (Then(decision="deny"), "Never"),
+    ],
+)
+def test_a_denial_now_in_force_has_the_words_of_say_or_why(then: Then, words: str) -> None:
+    denial = _rulebook(Rule(id="d", why="Never", then=then)).denial(_inquiry())
+    assert denial == DenyRule("d", words)
+
+
 def test_a_review_takes_its_own_words_before_the_defaults() -> None:
     then = Then(decision="review", threshold=2, groups=("duty",), notify=(), quick_approve=True)
-    assert _ask(_policy(Rule(id="own", then=then))).matched == MatchedPolicy(
+    assert _rulebook(Rule(id="own", then=then)).terms(_inquiry()).matched == MatchedPolicy(
         version="v1",
         rule="own",
+        why=PEOPLE,
         decision="review",
         threshold=2,
         groups=("duty",),
         quick_approve=True,
     )
-    matched = _ask(_policy(REVIEW)).matched
+    matched = _rulebook(REVIEW).terms(_inquiry()).matched
     assert (matched.threshold, matched.groups, matched.notify) == (1, ("privacy",), ("desk",))
+
+
+def test_what_a_review_asks_for_is_frozen_as_a_whole() -> None:
+    then = Then(
+        decision="review",
+        stages=(
+            StageEntry(threshold=2, groups=("owners", "duty")),
+            StageEntry(groups=("duty", "privacy")),
+        ),
+        distinct_groups=True,
+        remind=(5 * MINUTE,),
+        escalate=(EscalationEntry(after=9 * MINUTE, groups=("board",), notify=("top",)),),
+        must_hold=("geo.country",),
+    )
+    action = Action(title="Export", receipt_within=60 * MINUTE)
+    matched = _rulebook(Rule(id="r", then=then), action=action).terms(_inquiry()).matched
+    assert matched == MatchedPolicy(
+        version="v1",
+        rule="r",
+        why=PEOPLE,
+        decision="review",
+        threshold=3,
+        groups=("owners", "duty", "privacy"),
+        notify=("desk",),
+        stages=(
+            Stage(threshold=2, groups=("owners", "duty")),
+            Stage(threshold=1, groups=("duty", "privacy")),
+        ),
+        distinct_groups=True,
+        remind=(5 * MINUTE,),
+        escalate=(Escalation(after=9 * MINUTE, groups=("board",), notify=("top",)),),
+        must_hold=("geo.country",),
+        receipt_within=60 * MINUTE,
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,9 +288,10 @@ def test_of_several_lengths_the_smallest_holds(
     defaults = Defaults(
         groups=("privacy",), expires_in=default * MINUTE, grant_ttl=default * MINUTE
     )
-    policy = _policy(Rule(id="r", then=then), defaults=defaults, action=catalogue)
-    terms = _ask(policy, EXPORT, minutes(asked), minutes(asked))
-    assert (terms.expires_in, terms.grant_ttl) == (holds * MINUTE, holds * MINUTE)
+    rulebook = _rulebook(Rule(id="r", then=then), defaults=defaults, action=catalogue)
+    for _ in range(2):  # the second time it is remembered
+        terms = rulebook.terms(_inquiry(), minutes(asked), minutes(asked))
+        assert (terms.expires_in, terms.grant_ttl) == (holds * MINUTE, holds * MINUTE)
 
 
 @pytest.mark.parametrize(
@@ -138,24 +300,70 @@ def test_of_several_lengths_the_smallest_holds(
 def test_uses_are_the_fewer_of_rule_and_action_else_the_default(
     rule: int | None, action: int | None, holds: int
 ) -> None:
-    policy = _policy(
+    rulebook = _rulebook(
         Rule(id="r", then=Then(decision="approve", uses=rule)),
         defaults=Defaults(uses=4),
         action=Action(title="A", uses=action),
     )
-    assert _ask(policy).uses == holds
+    assert rulebook.terms(_inquiry()).uses == holds
 
 
 def test_an_action_outside_the_catalogue_is_refused() -> None:
     with pytest.raises(UnknownAction):
-        _ask(_policy(APPROVE), ActionId("customer.exprot"))
+        _rulebook(APPROVE).terms(_inquiry(ActionId("customer.exprot")))
+
+
+@pytest.mark.parametrize(
+    ("hour", "minute", "month", "fits"),
+    [
+        (6, 59, 3, False),  # 07:59 in Berlin, winter
+        (7, 0, 3, True),
+        (17, 59, 3, True),
+        (18, 0, 3, False),
+        (5, 59, 7, False),  # 07:59 in Berlin, summer
+        (6, 0, 7, True),
+        (16, 59, 7, True),
+        (17, 0, 7, False),
+    ],
+)
+def test_hours_are_those_of_the_policys_zone_at_the_requests_own_time(
+    hour: int, minute: int, month: int, fits: bool
+) -> None:
+    defaults = Defaults(timezone="Europe/Berlin", groups=("privacy",))
+    office = _rule("office", "review", "now.getHours(tz) >= 8 && now.getHours(tz) < 19")
+    at = datetime(2026, month, 2, hour, minute, tzinfo=UTC)
+    matched = _rulebook(office, defaults=defaults).terms(replace(_inquiry(), at=at)).matched
+    assert matched.rule == ("office" if fits else "no-match")
+
+
+def test_how_each_rule_fared_is_told_with_its_reason() -> None:
+    rulebook = _rulebook(
+        _rule("managed", "deny", "!device.managed"),
+        _rule("shadowed", "approve", "geo.country in EEA", mode="shadow"),
+        _rule("small", "review", "request.record_count < 3"),
+        _rule("big", "review", "request.record_count > 3"),
+        _rule("late", "review", "request.purpose == 'x'"),
+        DENY_READ,
+    )
+    told = [
+        (t.rule.id, t.part, t.truth, t.names, t.is_reached, t.has_decided)
+        for t in rulebook.explain(_inquiry())
+    ]
+    assert told == [
+        ("managed", "deny", False, ("device.managed",), True, False),
+        ("small", "rule", False, ("request.record_count",), True, False),
+        ("big", "rule", True, ("request.record_count",), True, True),
+        ("late", "rule", False, ("request.purpose",), False, False),
+        ("shadowed", "shadow", True, ("geo.country", "EEA"), False, False),
+    ]
+    erring = rulebook.explain(_inquiry(absent="request.record_count"))[1]
+    assert (erring.truth, erring.has_decided) == (None, True)
+    assert erring.error == "request.record_count is not known"
 
 
 def test_the_example_decides_as_it_reads(tmp_path: Path) -> None:
     configuration = load_configuration(write(tmp_path))
-    inquiry = Inquiry(EXPORT, {"geo.country": "DE"})
-    terms = analyse(configuration.policy, configuration.version, inquiry, None, None)
-    assert terms == Terms(
+    assert configuration.rulebook.terms(_inquiry()) == Terms(
         matched=MatchedPolicy(
             version=configuration.version,
             rule="export-needs-two",
@@ -176,24 +384,64 @@ def test_the_example_decides_as_it_reads(tmp_path: Path) -> None:
 GLOBS = st.lists(
     st.sampled_from(["*", "customer.*", READ, EXPORT, "other"]), min_size=1, max_size=2
 )
-RULES = st.lists(st.tuples(st.sampled_from(["approve", "deny", "review"]), GLOBS), max_size=5)
+CONDITIONS = {
+    "true": True,
+    "geo.country == 'DE'": True,
+    "!device.managed": False,
+    "request.data_classes.exists(c, c == 'health')": False,
+    "requester.groups[0] == 'x'": None,
+    "1 / 0 == 1": None,
+}
+RULES = st.lists(
+    st.tuples(
+        st.sampled_from(["approve", "deny", "review"]), GLOBS, st.sampled_from(list(CONDITIONS))
+    ),
+    max_size=6,
+)
 
 
-@given(RULES, st.sampled_from([READ, EXPORT]), st.sampled_from(["deny", "review"]))
-def test_nothing_is_approved_unless_an_approve_rule_fits_and_no_deny_rule_does(
-    drawn: list[tuple[str, list[str]]], action: ActionId, on_no_match: str
-) -> None:
-    rules = [
-        Rule.model_validate({"id": f"r{n}", "actions": globs, "then": {"decision": decision}})
-        for n, (decision, globs) in enumerate(drawn)
+def _drawn(drawn: list[tuple[str, list[str], str]]) -> list[Rule]:
+    return [
+        Rule.model_validate(
+            {"id": f"r{n}", "actions": globs, "when": when, "then": {"decision": decision}}
+        )
+        for n, (decision, globs, when) in enumerate(drawn)
     ]
-    defaults = Defaults.model_validate({"on_no_match": on_no_match, "groups": ["privacy"]})
-    policy = _policy(*rules, defaults=defaults)
-    decided = _ask(policy, action).matched.decision
-    fitting = [decision for decision, globs in drawn if matches_any(tuple(globs), action)]
-    if decided == "approve":
-        assert fitting[0] == "approve"
-        assert "deny" not in fitting
-    assert (decided == "deny") is ("deny" in fitting or (not fitting and on_no_match == "deny"))
-    denied = _policy(*rules, DENY, defaults=defaults)
-    assert _ask(denied, action).matched.decision == "deny"
+
+
+@given(
+    RULES,
+    st.sampled_from([READ, EXPORT]),
+    st.sampled_from(["deny", "review"]),
+    st.sampled_from(["deny", "review"]),
+    st.integers(0, 5),
+)
+def test_nothing_is_approved_unless_an_approve_rule_fits_and_no_deny_rule_may(
+    drawn: list[tuple[str, list[str], str]],
+    action: ActionId,
+    on_no_match: str,
+    on_error: str,
+    place: int,
+) -> None:
+    rules = _drawn(drawn)
+    defaults = Defaults.model_validate(
+        {"on_no_match": on_no_match, "on_error": on_error, "groups": ["privacy"]}
+    )
+    decided = _rulebook(*rules, defaults=defaults).terms(_inquiry(action)).matched
+    fitting = [
+        (decision, CONDITIONS[when])
+        for decision, globs, when in drawn
+        if matches_any(tuple(globs), action) and CONDITIONS[when] is not False
+    ]
+    if decided.decision == "approve":
+        assert next(truth for decision, truth in fitting if decision != "deny") is True
+        assert "deny" not in [decision for decision, _ in fitting]
+    if "deny" in [decision for decision, _ in fitting]:
+        assert decided.decision == "deny"
+    # One more deny rule, anywhere, denies; and where a deny rule stands does not matter.
+    more = [*rules[:place], DENY, *rules[place:]]
+    assert _rulebook(*more, defaults=defaults).terms(_inquiry(action)).matched.decision == "deny"
+    denials = [rule for rule in rules if rule.then.decision == "deny"]
+    moved = [*[rule for rule in rules if rule.then.decision != "deny"], *denials]
+    after = _rulebook(*moved, defaults=defaults).terms(_inquiry(action)).matched
+    assert (after.decision, after.rule) == (decided.decision, decided.rule)

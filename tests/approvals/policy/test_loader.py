@@ -11,7 +11,6 @@ from approvals.policy.loader import Configuration, load_configuration, notify_fa
 from tests.approvals.policy.example import FILES, PEOPLE, POLICY, SERVICES, write
 
 KNOWN_ACTIONS = "Known here: customer.export, customer.read, test.delete"
-KNOWN_KEYS = "Known here: actions, channels, defaults, rules, version"
 DECISIONS = "Write approve, deny or review"
 REVIEW_ONLY = "Remove it; only a review carries it"
 MOVE = "Move it up, narrow the earlier rule's actions, or remove it"
@@ -191,7 +190,7 @@ def test_lists_of_the_wrong_kind_are_refused_without_noise(tmp_path: Path) -> No
     policy = POLICY[: POLICY.index("rules:")] + "rules: {a: [b]}\nlist: [1]\n"
     assert _told(write(tmp_path, {**FILES, "policy.yaml": policy})) == [
         "policy.yaml:35:8: `rules` must be a list. Write it in brackets: [one, two]",
-        f"policy.yaml:36:1: `list` is not a key here. {KNOWN_KEYS}",
+        "policy.yaml:36:1: `list` is not a key here. Did you mean `lists`?",
     ]
 
 
@@ -233,3 +232,60 @@ def test_no_notify_at_all_is_no_fault(tmp_path: Path) -> None:
 def test_a_long_choice_of_names_is_cut() -> None:
     names = [f"name-{letter}" for letter in "abcdefghijklmn"]
     assert suggestion("zzz", names).endswith("name-l and 2 more")
+
+
+def test_lists_and_classes_have_a_bound(tmp_path: Path) -> None:
+    many = ", ".join(f"x{n}" for n in range(1001))
+    policy = POLICY.replace("EEA: [DE, FR]", f"EEA: [{many}]").replace(
+        "data_classes: [contact]", f"data_classes: [{', '.join(f'c{n}' for n in range(51))}]"
+    )
+    assert _told_of(tmp_path, policy) == [
+        "policy.yaml:2:14: `EEA` holds more than 1000 items. Split it in two lists",
+        "policy.yaml:22:19: `data_classes` holds more than 50 classes. Name fewer",
+    ]
+
+
+@pytest.mark.parametrize(
+    "when", ["geo.country in EEA", "device.managed && request.purpose != ''", "service == 'crm'"]
+)
+def test_a_rule_may_approve_by_what_is_known(tmp_path: Path, when: str) -> None:
+    policy = POLICY.replace("mode: enforce", f'when: "{when}"')
+    assert _load(tmp_path, policy).policy.rules[1].when == when
+
+
+def test_a_rule_may_approve_by_what_a_deny_rule_asks_to_be_known(tmp_path: Path) -> None:
+    policy = POLICY.replace("mode: enforce", 'when: device.type != "phone"') + (
+        "  - {id: known, when: device.type == 'unknown', then: {decision: deny}}\n"
+    )
+    assert _load(tmp_path, policy).policy.rules[-1].id == "known"
+
+
+def test_a_rule_in_shadow_may_err_and_hides_no_other(tmp_path: Path) -> None:
+    first = "rules:\n  - {id: s, mode: shadow, when: 1 / 0 == 1, then: {decision: approve}}\n"
+    second = "  - {id: t, mode: shadow, then: {decision: approve}}\n"
+    policy = _load(tmp_path, POLICY.replace("rules:\n", first + second)).policy
+    assert [rule.id for rule in policy.rules[:2]] == ["s", "t"]
+
+
+def test_a_time_in_seconds_is_told_in_seconds(tmp_path: Path) -> None:
+    policy = POLICY.replace("expires_in: 30m", "expires_in: 45s\n      remind: [1m]")
+    [told] = _told_of(tmp_path, policy)
+    assert told.startswith("policy.yaml:47:16: `remind[0]` comes when the request has expired,")
+    assert told.endswith("after 45s. Choose a shorter time, or a longer expiry")
+
+
+def test_a_channel_of_an_escalation_must_be_reachable_too(tmp_path: Path) -> None:
+    policy = POLICY.replace(
+        "distinct_groups: false", "escalate: [{after: 5m, notify: [duty-desk]}]"
+    )
+    configuration = _load(tmp_path, policy)
+    source = configuration.sources.policy
+    faults = notify_faults(configuration.policy, frozenset({"teams"}), source)
+    assert [(one.line, one.column) for one in faults] == [(50, 15), (45, 38)]
+
+
+def test_in_place_of_a_value_that_is_not_there_stands_none(tmp_path: Path) -> None:
+    source = load_configuration(write(tmp_path)).sources.policy
+    assert source.value(("rules", 0, "id")) == "export-needs-two"
+    assert source.value(("rules", 9, "id")) is None
+    assert source.value(("version", "id")) is None

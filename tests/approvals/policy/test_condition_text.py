@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+
+from approvals.policy.condition_text import (
+    TextFault,
+    names_in,
+    refused_calls,
+    runaway,
+    tokens,
+    unmet_constants,
+)
+
+SIZES = {"TEN": 10, "HUNDRED": 100, "THOUSAND": 1000}
+
+
+def test_tokens_are_names_with_their_dots_texts_and_marks() -> None:
+    found = tokens("!device . managed && r'a\"b' in [x] // geo.country")
+    assert [(token.kind, token.text) for token in found] == [
+        ("other", "!"),
+        ("name", "device.managed"),
+        ("other", "&&"),
+        ("text", "r'a\"b'"),
+        ("name", "in"),
+        ("other", "["),
+        ("name", "x"),
+        ("other", "]"),
+    ]
+
+
+def test_names_within_texts_and_comments_are_none() -> None:
+    found = tokens('\'geo.country\' == """device\nmanaged""" || geo.country.size() > 1 // service')
+    assert names_in(found, {"geo.country", "device", "service"}) == ("geo.country",)
+
+
+def test_what_is_called_after_a_name_belongs_to_the_longest_known_one() -> None:
+    assert names_in(tokens("a.b.c(1) && a"), {"a", "a.b"}) == ("a.b", "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "offset"),
+    [("has(a.b)", 0), ("true && dyn (a)", 8), ("LIST.map(x, x)", 0), ("[1].map(x, x)", 3)],
+)
+def test_some_calls_are_refused(text: str, offset: int) -> None:
+    assert [fault.offset for fault in refused_calls(tokens(text))] == [offset]
+
+
+def test_a_name_that_only_looks_like_one_is_not() -> None:
+    assert not refused_calls(tokens("hash(a) && 'has(' == b.has && mapped(x)"))
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("TEN.all(a, true)", None),
+        ("TEN.all(a, THOUSAND.all(b, true))", ")"),  # 10 * (1 + 1000)
+        ("HUNDRED.all(a, TEN.all(b, true))", None),
+        ("HUNDRED.all(a, HUNDRED.exists(b, true))", ")"),
+        ("&&".join(["THOUSAND.all(a, true)"] * 10), None),
+        ("&&".join(["THOUSAND.all(a, true)"] * 11), ")"),
+        ("TEN.all(a, TEN.all(b, TEN.all(c, true)))", "T"),
+        ("TEN.exists_one(a, (TEN.filter(b, true)).all(c, true))", ")"),  # as large as the largest
+        ("['a', 'b'].all(x, ['c'].all(y, true))", ")"),
+        ("(((1))) == [2, {'a': 3}['a']][0] && f(TEN)", None),
+        ("TEN.all(a, true)))", None),
+    ],
+)
+def test_the_most_steps_are_counted_before_anything_runs(text: str, at: str | None) -> None:
+    fault = runaway(tokens(text), SIZES)
+    assert (fault and text[fault.offset]) == at
+
+
+def test_what_may_run_away_is_told_by_its_reason() -> None:
+    deep = runaway(tokens("TEN.all(a, TEN.all(b, TEN.all(c, true)))"), SIZES)
+    assert deep == TextFault(22, "loops more than 2 deep", "Split the rule in two")
+    long = runaway(tokens("THOUSAND.all(a, THOUSAND.all(b, true))"), SIZES)
+    assert long is not None
+    assert long.message == "may take more than 10,000 steps"
+
+
+KNOWN = {"service": {"crm", "quiet"}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "service == 'crn'",
+        "'crn' == service",
+        'service != "crn"',
+        "service in ['crm', 'crn']",
+        "true && service == 'crn' || false",
+    ],
+)
+def test_a_text_that_an_attribute_never_is_is_told(text: str) -> None:
+    [fault] = unmet_constants(tokens(text), KNOWN)
+    assert fault == TextFault(
+        text.index("crn") - 1, "`service` is never `crn`", "Did you mean `crm`?"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "service == 'crm'",
+        "other == 'crn'",
+        "service in LIST",
+        "service == other && 'crn' == other",
+        "service in ['crm'] || 'crn' in other",
+        "service",
+    ],
+)
+def test_other_texts_are_nobodys_business(text: str) -> None:
+    assert not unmet_constants(tokens(text), KNOWN)
