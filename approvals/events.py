@@ -35,7 +35,11 @@ class Event(Frozen):
 
 
 class RequestOpened(Event):
-    """A service asked. `subject` and `body` are keyed hashes of what it sent."""
+    """A service asked. `subject` and `body` are keyed hashes of what it sent.
+
+    `context` is what its key asserted, `ignored` what the key may not assert, and what therefore
+    took the strict default; `shadow` and `shadow_failed` are as in `MatchedPolicy`.
+    """
 
     type: str = "request.opened"
     service: ServiceId
@@ -52,6 +56,8 @@ class RequestOpened(Event):
     decision: PolicyDecision
     context: dict[str, JsonValue] = {}
     ignored: tuple[str, ...] = ()
+    shadow: tuple[str, ...] = ()
+    shadow_failed: tuple[str, ...] = ()
     expires_at: Moment
 
 

@@ -371,5 +371,7 @@ def _opened(opening: Opening, request: ApprovalRequest) -> RequestOpened:
         decision=opening.policy.decision,
         context=asked.context,
         ignored=asked.context_ignored,
+        shadow=opening.policy.shadow,
+        shadow_failed=opening.policy.shadow_failed,
         expires_at=request.expires_at,
     )

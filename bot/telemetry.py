@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
@@ -125,6 +125,9 @@ class Metrics:
         )
         self._opened = self._counter("requests", "Requests asked", "service", "outcome")
         self._callbacks = self._counter("callback_attempts", "Callbacks sent", "outcome")
+        self._shadow = self._counter(
+            "shadow_rules", "Requests a rule in shadow mode would have decided", "rule", "outcome"
+        )
         self._cards = self._counter("cards", "Cards put to a chat platform", "outcome")
         self._store = self._counter("store_failures", "Calls the store failed", "code")
         self._lateness = Histogram(
@@ -150,6 +153,13 @@ class Metrics:
     def request_asked(self, service: ServiceId, outcome: OpenOutcome) -> None:
         """A service asked; it is one of services.yaml."""
         self._opened.labels(service, outcome).inc()
+
+    def shadow_judged(self, matched: Sequence[str], failed: Sequence[str]) -> None:
+        """A request was opened that these rules in shadow mode fitted, or gave an error for."""
+        for rule in matched:
+            self._shadow.labels(rule, "matched").inc()
+        for rule in failed:
+            self._shadow.labels(rule, "failed").inc()
 
     def callback_attempted(self, outcome: CallbackOutcome) -> None:
         """A callback was sent, or given up."""

@@ -72,6 +72,9 @@ class RequestRoutes:
             self._metrics.request_asked(caller.service, outcome)
             raise
         self._metrics.request_asked(caller.service, _outcome(opened))
+        if opened.is_new:
+            policy = opened.request.policy
+            self._metrics.shadow_judged(policy.shadow, policy.shadow_failed)
         headers = {"Location": f"/v1/requests/{opened.request.id}"}
         return _answered(opened.request, 201 if opened.is_new else 200, headers)
 
