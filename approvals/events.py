@@ -168,3 +168,19 @@ class ClockReset(Event):
     person: PersonId
     origin: Origin
     behind_ms: int
+
+
+class PolicyActivated(Event):
+    """The deployment's policy is now `version`; one entry, however many processes run it."""
+
+    type: str = "policy.activated"
+    version: str
+    previous: str | None = None
+
+
+class PolicyRefused(Event):
+    """A process found faults in the changed files and stays with `version`."""
+
+    type: str = "policy.refused"
+    version: str
+    faults: int

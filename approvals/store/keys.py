@@ -1,7 +1,7 @@
 """Every Redis key name, and nothing else. One hash tag, so that a commit's keys share a slot.
 
 Permanent (no TTL): request, system, keys, callback, refs, idem, the lists, the queues, log,
-clock:seen.
+clock:seen, policy:<version>, policy:active, policies. Under a TTL: processes.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ class Keys:
         self.wake_channel = self._tag + "wake"
         self.settled_channel = self._tag + "settled"
         self.console_channel = self._tag + "console"
+        self.policies = self._tag + "policies"
+        self.active_policy = self._tag + "policy:active"
+        self.processes = self._tag + "processes"
+        self.configuration_channel = self._tag + "configuration"
 
     def request(self, request: RequestId) -> str:
         """The record of a request (hash)."""
@@ -77,6 +81,10 @@ class Keys:
     def refs(self, request: RequestId) -> str:
         """Where a request's cards stand (hash, a field for each place and platform)."""
         return f"{self._tag}refs:{request}"
+
+    def policy(self, version: str) -> str:
+        """The text of a policy that was in force (JSON); `version` is twelve hex digits."""
+        return f"{self._tag}policy:{version}"
 
     def queue(self, name: Queue) -> QueueKeys:
         """The sorted sets of a due queue."""

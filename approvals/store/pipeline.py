@@ -188,6 +188,13 @@ class Pipeline:
         return answers
 
 
+def raise_first(replies: Sequence[Reply]) -> None:
+    """Raises the first error among the replies of `run_all`."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+
+
 def _packed(command: Sequence[Argument]) -> bytes:
     # hiredis packs eight times faster than redis-py; its stub names a tuple of one item only.
     packed: bytes = pack_command(tuple(command))  # type: ignore[arg-type]

@@ -15,6 +15,8 @@ from approvals.store.log import Log
 from approvals.store.message_refs import MessageRefs
 from approvals.store.outbox import Outbox
 from approvals.store.pipeline import Confirmation, Pipeline
+from approvals.store.policies import Policies
+from approvals.store.processes import ProcessRegistry
 from approvals.store.records import Records
 from approvals.store.scripts import Scripts
 from approvals.store.system import SystemRecord
@@ -42,6 +44,8 @@ class Store:
     refs: MessageRefs
     log: Log
     system: SystemRecord
+    policies: Policies
+    processes: ProcessRegistry
     health: Health
     pipeline: Pipeline
 
@@ -76,6 +80,9 @@ class Store:
             refs=MessageRefs(pipeline, scripts, keys),
             log=Log(pipeline, keys),
             system=SystemRecord(scripts, keys, secrets.audit),
+            policies=Policies(pipeline, scripts, keys),
+            # Without confirmation: what is told anew every few seconds need not last.
+            processes=ProcessRegistry(Pipeline(pool), keys),
             # Without confirmation: a check must be able to name what keeps a WAIT short.
             health=Health(Pipeline(pool), keys, fingerprints, demands),
             pipeline=pipeline,

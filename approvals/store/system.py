@@ -15,11 +15,18 @@ from dataclasses import dataclass
 from time import monotonic
 
 from approvals.errors import StoreFailure, StoreUnavailable
-from approvals.events import ClockReset, Event, RightRefused, RightsRefusedMore
+from approvals.events import (
+    ClockReset,
+    Event,
+    PolicyActivated,
+    RightRefused,
+    RightsRefusedMore,
+)
 from approvals.store.keys import QUEUES, Keys
 from approvals.store.log import EntryPlace, seal_entry
+from approvals.store.policies import Policies
 from approvals.store.records import insist
-from approvals.store.scripts import Commit, Scripts, Write
+from approvals.store.scripts import Commit, Loaded, Scripts, Write
 
 RECORD = "system"
 ENTRIES_PER_COMMIT = 50
@@ -87,6 +94,27 @@ class SystemRecord:
         op, notes = _new_op(), [_Note(event, words)]
         await insist(lambda: self._commit(op, notes, tuple(writes)))
 
+    async def activate(self, policies: Policies, version: str) -> None:
+        """Makes `version` the deployment's policy: entry and name in one commit, by who is first.
+
+        The version of this record is read before the name, and every change of the name raises it:
+        so of several processes one makes the entry, and the others find it made.
+        """
+        op = _new_op()
+        await insist(lambda: self._activate(op, policies, version))
+
+    async def _activate(self, op: str, policies: Policies, version: str) -> None:
+        for _ in range(MOST_TRIES):
+            loaded = await self._scripts.load(self._keys.system)
+            previous = await policies.active()
+            if previous == version:
+                return
+            note = _Note(PolicyActivated(version=version, previous=previous))
+            name: Write = ("hset", self._keys.active_policy, "version", version)
+            if await self._commit_on(loaded, op, [note], (name,)):
+                return
+        raise _too_busy()
+
     async def close(self) -> None:
         """Writes what is queued and counted."""
         for actor in tuple(self._minutes):
@@ -119,33 +147,43 @@ class SystemRecord:
     ) -> None:
         for _ in range(MOST_TRIES):
             loaded = await self._scripts.load(self._keys.system)
-            first = loaded.entries + 1
-            entries = tuple(
-                seal_entry(
-                    self._audit_key,
-                    note.event,
-                    EntryPlace(RECORD, loaded.version + 1, op, first + i, loaded.now),
-                ).text
-                for i, note in enumerate(notes)
-            )
-            words = [
-                ("hset", self._keys.system, f"words:{first + i}", note.words)
-                for i, note in enumerate(notes)
-                if note.words
-            ]
-            commit = Commit(
-                op=op,
-                record=self._keys.system,
-                expect=loaded.version,
-                now=loaded.now,
-                result="noted",
-                entry=first,
-                entries=entries,
-                writes=(*writes, *words),
-            )
-            if (await self._scripts.commit(commit)).possible().code in ("OK", "DUP"):
+            if await self._commit_on(loaded, op, notes, writes):
                 return
-        raise StoreUnavailable("The system record is too busy. Try again.")
+        raise _too_busy()
+
+    async def _commit_on(
+        self, loaded: Loaded, op: str, notes: Sequence[_Note], writes: tuple[Write, ...]
+    ) -> bool:
+        """Whether the notes are written; else somebody else was faster, or time went on."""
+        first = loaded.entries + 1
+        entries = tuple(
+            seal_entry(
+                self._audit_key,
+                note.event,
+                EntryPlace(RECORD, loaded.version + 1, op, first + i, loaded.now),
+            ).text
+            for i, note in enumerate(notes)
+        )
+        words = [
+            ("hset", self._keys.system, f"words:{first + i}", note.words)
+            for i, note in enumerate(notes)
+            if note.words
+        ]
+        commit = Commit(
+            op=op,
+            record=self._keys.system,
+            expect=loaded.version,
+            now=loaded.now,
+            result="noted",
+            entry=first,
+            entries=entries,
+            writes=(*writes, *words),
+        )
+        return (await self._scripts.commit(commit)).possible().code in ("OK", "DUP")
+
+
+def _too_busy() -> StoreUnavailable:
+    return StoreUnavailable("The system record is too busy. Try again.")
 
 
 def _new_op() -> str:

@@ -35,6 +35,7 @@ def every_name(keys: Keys) -> list[str]:
         keys.idempotency(ServiceId("crm"), "a" * 32),
         keys.callback(EventId("evt_req_1_1")),
         keys.refs(RequestId("req_1")),
+        keys.policy("3f9a0c1d27ab"),
         *(name for queue in queues for name in (queue.due, queue.leased, queue.again)),
     ]
 
@@ -49,7 +50,7 @@ def test_this_test_knows_every_method_that_makes_a_name() -> None:
     methods = {name for name, _ in inspect.getmembers(Keys, inspect.isfunction)}
     assert methods == {
         "__init__", "request", "by_service", "by_requester", "by_subject", "by_approver",
-        "idempotency", "callback", "refs", "queue",
+        "idempotency", "callback", "refs", "policy", "queue",
     }  # fmt: skip
 
 
@@ -88,10 +89,12 @@ async def test_no_key_a_journey_writes_has_an_end_or_another_tag(
     await store.outbox.record_attempt(callback, claimed.lease_end, Outcome("dead", event, "dead"))
     await store.deadlines.claim()
     await store.refs.put(CardPlace(stored.request.id, "desk"), "slack", StoredRef("C1", "1.0"))
+    await store.policies.keep("3f9a0c1d27ab", "version: 1\n")
+    await store.system.activate(store.policies, "3f9a0c1d27ab")
 
     written = set(cast("list[bytes]", await client.keys("*"))) - before
     tag = store.keys.log.removesuffix("log").encode()
-    assert len(written) >= 12
+    assert len(written) >= 15
     for name in written:
         assert name.startswith(tag)
         assert await client.ttl(name) == -1, name
