@@ -37,6 +37,7 @@ from approvals.model import (
     Status,
     Vote,
 )
+from approvals.policy.document import Policy
 from approvals.policy.inquiry import inquiry_of
 from approvals.policy.loader import Configuration
 from approvals.privacy.full_view import FullView, full_view
@@ -131,14 +132,15 @@ class ApprovalService:
 
     async def view(self, request: RequestId, person: PersonId, origin: Origin) -> FullView:
         """The full details for an entitled person; the view is on record before it is shown."""
+        policy = self.configuration.policy  # of one reload: what is shown is what is on record
 
         def decide(stored: Stored) -> Change:
-            shown = self._full_view(stored.request).fingerprint()
+            shown = self._full_view(stored.request, policy).fingerprint()
             viewer = self._person(person)
             return lifecycle.view(stored.request, viewer, origin, shown, stored.now)
 
         with self._refusals.of_person(person, "view", request, origin):
-            return self._full_view(await self._change(request, decide))
+            return self._full_view(await self._change(request, decide), policy)
 
     async def review(
         self,
@@ -338,8 +340,8 @@ class ApprovalService:
             raise NotAllowed("No such person in people.yaml.")
         return known
 
-    def _full_view(self, request: ApprovalRequest) -> FullView:
-        action = self.configuration.policy.actions.get(request.asked.action)
+    def _full_view(self, request: ApprovalRequest, policy: Policy) -> FullView:
+        action = policy.actions.get(request.asked.action)
         return full_view(request, action.fields if action else {}, self._store.marks)
 
     def _deny_rule(self, request: ApprovalRequest) -> DenyRule | None:
