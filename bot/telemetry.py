@@ -136,6 +136,16 @@ class Metrics:
             buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 3, 10, 60),
             registry=self.registry,
         )
+        self._reloads = Counter(
+            "placet_policy_reload_failures",
+            "Changed configurations that were not taken over",
+            registry=self.registry,
+        )
+        self.policy_is_stale = Gauge(
+            "placet_policy_is_stale",
+            "1 while the files differ from what is in force",
+            registry=self.registry,
+        )
         self.waiting = Gauge("placet_waiting", "Long-polls that wait", registry=self.registry)
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
@@ -176,6 +186,11 @@ class Metrics:
     def store_failed(self, code: str) -> None:
         """The store failed a call; `code` is that of a `StoreFailure`."""
         self._store.labels(code).inc()
+
+    def policy_reload_failed(self) -> None:
+        """The files, as they stand, were not taken over."""
+        self._reloads.inc()
+        self.policy_is_stale.set(1)
 
     def text(self) -> bytes:
         """All figures in Prometheus' text format."""
