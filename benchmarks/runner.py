@@ -22,9 +22,9 @@ from bot.bootstrap import (
     opened,
     run_web,
     run_worker,
-    stop_signal,
 )
 from bot.settings import Settings
+from bot.signals import signals_heard
 from bot.telemetry import configure_logging
 
 WORKS = "works"
@@ -34,7 +34,7 @@ async def worker(settings: Settings) -> None:
     """Works until told to stop."""
     async with opened(settings, Surroundings(os.environ, is_demo=True)) as parts:
         print(WORKS)
-        await run_worker(parts, stop_signal())
+        await run_worker(parts, signals_heard().stop)
 
 
 async def floor(settings: Settings) -> None:
@@ -44,7 +44,7 @@ async def floor(settings: Settings) -> None:
         await run_web(
             _floored(parts),
             listener,
-            stop_signal(),
+            signals_heard().stop,
             lambda: print("ready at", address_of(listener, settings)),
         )
 

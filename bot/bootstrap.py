@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -20,6 +19,7 @@ from approvals.policy.people import People
 from approvals.service import ApprovalService
 from approvals.store.health import Health
 from approvals.store.pipeline import connection_pool
+from approvals.store.processes import Half
 from approvals.store.store import Store
 from bot.callbacks import CallbackSender, Receiver
 from bot.chat.console.adapter import ConsolePort
@@ -29,6 +29,7 @@ from bot.chat.console.sessions import Sessions
 from bot.chat.identity import Identities
 from bot.chat.interactions import Interactions
 from bot.chat.messages import Messages
+from bot.configuration_files import ConfigurationFiles
 from bot.deployment import (
     HostUnfit,
     PortBusy,
@@ -39,8 +40,9 @@ from bot.deployment import (
 )
 from bot.egress import Egress
 from bot.embedded import EmbeddedStore
+from bot.fellows import own_name
 from bot.notifier import Notifier, Target
-from bot.receivers import receivers_of
+from bot.reload import Reload
 from bot.settings import Settings, make_missing_keys
 from bot.telemetry import Metrics
 from bot.web.app import create_app
@@ -58,10 +60,14 @@ _A_HOST = "Set it to an address of this machine, such as 127.0.0.1, or unset it.
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What differs between the demo and the rest, and where callback secrets are looked up."""
+    """What differs between the demo and the rest, and what comes from the system.
+
+    Callback secrets are looked up in `environment`; `reload` is set by whoever wants a reload.
+    """
 
     environment: Mapping[str, str]
     is_demo: bool = False
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,12 @@ class Parts:
     store: Store
     service: ApprovalService
     metrics: Metrics
-    receivers: Mapping[ServiceId, Receiver]
+    reload: Reload
+
+    @property
+    def receivers(self) -> Mapping[ServiceId, Receiver]:
+        """Who may be called back now."""
+        return self.reload.receivers
 
 
 @asynccontextmanager
@@ -106,26 +117,19 @@ async def opened(settings: Settings, surroundings: Surroundings) -> AsyncIterato
 
     Raises `ConfigurationInvalid`, `StoreOutOfReach`, `StoreRefused`.
     """
-    configuration = configuration_in(settings.config_dir, loopback=surroundings.is_demo)
-    receivers = receivers_of(configuration, surroundings.environment, is_demo=surroundings.is_demo)
+    is_demo = surroundings.is_demo
+    files = ConfigurationFiles(settings.config_dir, surroundings.environment, is_demo=is_demo)
+    stamps = files.stamps()
+    loaded = files.completed(configuration_in(settings.config_dir, loopback=is_demo))
     store = await open_within_reach(settings)
     try:
         await store.health.require()
-        service = ApprovalService(store, configuration)
-        yield Parts(settings, surroundings, store, service, Metrics(), receivers)
+        service, metrics = ApprovalService(store, loaded.configuration), Metrics()
+        reload = Reload(files, loaded, service, store, metrics)
+        await reload.begin(stamps)
+        yield Parts(settings, surroundings, store, service, metrics, reload)
     finally:
         await store.close()
-
-
-def stop_signal() -> asyncio.Event:
-    """An event that SIGINT, SIGTERM and the end of the terminal set."""
-    stop = asyncio.Event()
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means what it says
-        numbers.append(signal.SIGHUP)
-    for number in numbers:
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
 
 
 async def cut_short_by(
@@ -156,13 +160,36 @@ async def run_web(
     parts: Parts, listener: socket.socket, stop: asyncio.Event, ready: Callable[[], None]
 ) -> None:
     """Serves HTTP on `listener` until `stop`."""
+    async with _reloading(parts, "web"):
+        await _run_web(parts, listener, stop, ready)
+
+
+@asynccontextmanager
+async def _reloading(parts: Parts, half: Half) -> AsyncIterator[None]:
+    """Changed configuration is taken over within."""
+    pool = connection_pool(store_url(parts.settings))
+    asked = parts.surroundings.reload
+    watching = asyncio.create_task(parts.reload.run(asked, own_name(half), pool))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.wait((watching,))
+        await pool.aclose()
+    if not watching.cancelled():
+        watching.result()
+
+
+async def _run_web(
+    parts: Parts, listener: socket.socket, stop: asyncio.Event, ready: Callable[[], None]
+) -> None:
     pool = connection_pool(store_url(parts.settings))
     waiting = Waiting(Redis(connection_pool=pool), parts.store.keys)
     console = _console(parts, pool)
     app = create_app(
         service=parts.service,
         waiting=waiting,
-        readiness=lambda: Condition(parts.store.health.faults, parts.store.health.warnings),
+        readiness=lambda: _condition(parts),
         metrics=parts.metrics,
         settings=parts.settings,
         pages=console.routes() if console else {},
@@ -189,6 +216,11 @@ async def run_web(
         await pool.aclose()
 
 
+def _condition(parts: Parts) -> Condition:
+    health = parts.store.health
+    return Condition(health.faults, (*health.warnings, *parts.reload.warnings))
+
+
 def _console(parts: Parts, pool: BlockingConnectionPool) -> ConsoleRoutes | None:
     """The demo's page. It has no login yet, so elsewhere there is none."""
     key = parts.settings.session_key
@@ -208,6 +240,7 @@ def _console(parts: Parts, pool: BlockingConnectionPool) -> ConsoleRoutes | None
         sessions=Sessions(key.get_secret_value().encode(), people),
         live=Live(pool, parts.store.keys),
         people=people,
+        policy=lambda: parts.reload.status,
     )
     return ConsoleRoutes(made)
 
@@ -235,6 +268,11 @@ def _messages(parts: Parts) -> Messages:
 
 async def run_worker(parts: Parts, stop: asyncio.Event) -> None:
     """Works off the due queues until `stop`."""
+    async with _reloading(parts, "worker"):
+        await _run_worker(parts, stop)
+
+
+async def _run_worker(parts: Parts, stop: asyncio.Event) -> None:
     pool = connection_pool(store_url(parts.settings))
     egress = Egress()
     sender = CallbackSender(
@@ -273,9 +311,9 @@ async def run_both(
 ) -> None:
     """Web and worker in one process until `stop`; the CLI finds it by its running file."""
     with running_file(parts.settings, is_demo=parts.surroundings.is_demo):
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(run_worker(parts, stop))
-            tasks.create_task(run_web(parts, listener, stop, ready))
+        async with _reloading(parts, "both"), asyncio.TaskGroup() as tasks:
+            tasks.create_task(_run_worker(parts, stop))
+            tasks.create_task(_run_web(parts, listener, stop, ready))
 
 
 def listen(host: str, port: int) -> socket.socket:

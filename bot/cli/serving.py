@@ -1,4 +1,7 @@
-"""`demo`, `serve`, `web`, `worker`: the processes that stay until Ctrl-C or SIGTERM."""
+"""`demo`, `serve`, `web`, `worker`: the processes that stay until Ctrl-C or SIGTERM.
+
+SIGHUP makes them read their configuration again.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pydantic import SecretStr
 from bot.cli.command import FINE, Add, WrongUsage, process
 from bot.deployment import store_notes
 from bot.settings import PREFIX, Settings
+from bot.signals import Signals, signals_heard
 from bot.telemetry import configure_logging
 from bot.terminal import Terminal
 
@@ -26,7 +30,7 @@ _OTHER_STORE = tuple(
 )
 
 Begun = Callable[[], None]  # called once `stop` is listened to
-Main = Callable[[asyncio.Event, Begun], Coroutine[None, None, None]]
+Main = Callable[[Signals, Begun], Coroutine[None, None, None]]
 
 
 def add_to(add: Add) -> None:
@@ -72,16 +76,16 @@ def _serve(_: Namespace, terminal: Terminal) -> int:
     is_embedded = settings.redis_url is None
     screen = terminal.of_server()
 
-    async def serve(stop: asyncio.Event, begun: Begun) -> None:
+    async def serve(signals: Signals, begun: Begun) -> None:
         with listen(settings.host, settings.port) as listener:
             async with (
                 store_at_hand(settings) as stored,
-                opened(stored, Surroundings(terminal.environment)) as parts,
+                opened(stored, Surroundings(terminal.environment, reload=signals.reload)) as parts,
             ):
                 begun()
                 notes = store_notes(settings, is_embedded=is_embedded)
                 line = f"Placet is ready at {address_of(listener, settings)}. Ctrl-C stops."
-                await run_both(parts, listener, stop, lambda: screen.say(line, *notes))
+                await run_both(parts, listener, signals.stop, lambda: screen.say(line, *notes))
 
     return _run(serve, settings, screen)
 
@@ -92,13 +96,15 @@ def _web(_: Namespace, terminal: Terminal) -> int:
     settings = _with_store(terminal)
     screen = terminal.of_server()
 
-    async def serve(stop: asyncio.Event, begun: Begun) -> None:
+    async def serve(signals: Signals, begun: Begun) -> None:
         with listen(settings.host, settings.port) as listener:
-            async with opened(settings, Surroundings(terminal.environment)) as parts:
+            async with opened(
+                settings, Surroundings(terminal.environment, reload=signals.reload)
+            ) as parts:
                 begun()
                 notes = store_notes(settings, is_embedded=False)
                 line = f"Placet's web half is ready at {address_of(listener, settings)}."
-                await run_web(parts, listener, stop, lambda: screen.say(line, *notes))
+                await run_web(parts, listener, signals.stop, lambda: screen.say(line, *notes))
 
     return _run(serve, settings, screen)
 
@@ -109,12 +115,14 @@ def _worker(_: Namespace, terminal: Terminal) -> int:
     settings = _with_store(terminal)
     screen = terminal.of_server()
 
-    async def work(stop: asyncio.Event, begun: Begun) -> None:
-        async with opened(settings, Surroundings(terminal.environment)) as parts:
+    async def work(signals: Signals, begun: Begun) -> None:
+        async with opened(
+            settings, Surroundings(terminal.environment, reload=signals.reload)
+        ) as parts:
             begun()
             notes = store_notes(settings, is_embedded=False)
             screen.say("Placet's worker half is ready.", *notes)
-            await run_worker(parts, stop)
+            await run_worker(parts, signals.stop)
 
     return _run(work, settings, screen)
 
@@ -131,14 +139,14 @@ def _with_store(terminal: Terminal) -> Settings:
 
 
 def _run(main: Main, settings: Settings, terminal: Terminal) -> int:
-    """Runs `main` until a signal; while it starts, the signal cuts it short."""
+    """Runs `main` until it is told to stop; while it starts, that cuts it short."""
     import uvloop
 
-    from bot.bootstrap import cut_short_by, stop_signal
+    from bot.bootstrap import cut_short_by
 
     async def run() -> None:
-        stop = stop_signal()
-        if not await cut_short_by(stop, partial(main, stop)):
+        signals = signals_heard()
+        if not await cut_short_by(signals.stop, partial(main, signals)):
             terminal.complain("Stopped before it was ready.")
 
     secrets = [secret.get_secret_value() for _, secret in settings if isinstance(secret, SecretStr)]

@@ -29,6 +29,7 @@ from bot.demo.company import Company, found_company
 from bot.demo.sample import Access, SampleService
 from bot.deployment import DEMO, PortBusy, store_notes
 from bot.settings import PREFIX, Fault, Settings, make_missing_keys
+from bot.signals import Signals
 from bot.terminal import Terminal
 
 _PORTS_TRIED = 100
@@ -60,10 +61,13 @@ async def run_demo(
     settings: Settings,
     options: Options,
     terminal: Terminal,
-    stop: asyncio.Event,
+    signals: Signals,
     begun: Callable[[], None] = lambda: None,
 ) -> None:
-    """Runs the demo in `DATA_DIR/demo` until `stop`, which it heeds once it has called `begun`."""
+    """Runs the demo in `DATA_DIR/demo` until told to stop.
+
+    It heeds that once it has called `begun`.
+    """
     home = _at_home(settings)
     async with AsyncExitStack() as open_parts:
         listener = open_parts.enter_context(_web_listener(home))
@@ -73,7 +77,7 @@ async def run_demo(
         company.keep_port(home.data_dir, port)
         url = f"http://127.0.0.1:{port}/placet" if options.has_sample else None
         made = found_company(home.data_dir, url)
-        surroundings = Surroundings(terminal.environment, is_demo=True)
+        surroundings = Surroundings(terminal.environment, is_demo=True, reload=signals.reload)
         parts = await open_parts.enter_async_context(opened(stored, surroundings))
         at = Addresses(address_of(listener, home), own_address(listener, home))
         ready = asyncio.Event()
@@ -86,7 +90,7 @@ async def run_demo(
             ready.set()
 
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(run_both(parts, listener, stop, announce))
+            tasks.create_task(run_both(parts, listener, signals.stop, announce))
             if options.has_sample:
                 sample = SampleService(
                     Access(at.own, made.api_key, made.callback_secret),
@@ -94,7 +98,7 @@ async def run_demo(
                     lambda request: f"{at.page}#{request}",
                     options.pause_s,
                 )
-                tasks.create_task(_ask_until(stop, ready, sample, receiver))
+                tasks.create_task(_ask_until(signals.stop, ready, sample, receiver))
 
 
 async def _ask_until(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from approvals.store.health import Health
 from approvals.store.store import Store
-from bot.bootstrap import cut_short_by, listen, own_address, stop_signal, watch_health
+from bot.bootstrap import cut_short_by, listen, own_address, watch_health
 from bot.deployment import HostUnfit
 from bot.settings import Settings
 
@@ -57,28 +55,6 @@ async def test_a_fault_at_the_start_is_raised(stop: asyncio.Event) -> None:
 
     with pytest.raises(HostUnfit):
         await cut_short_by(stop, fail)
-
-
-@pytest.fixture
-def hangup() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGHUP)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
-@pytest.mark.usefixtures("hangup")
-async def test_the_end_of_the_terminal_stops_as_well() -> None:
-    event = stop_signal()
-    os.kill(os.getpid(), signal.SIGHUP)
-    async with asyncio.timeout(5):
-        await event.wait()
-
-
-@pytest.mark.usefixtures("hangup")
-async def test_under_nohup_the_end_of_the_terminal_is_ignored() -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    stop_signal()
-    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 class Stumbling(Health):

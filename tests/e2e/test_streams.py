@@ -95,7 +95,7 @@ async def test_a_demo_that_nobody_reads_any_more_goes_on(tmp_path: Path) -> None
         async with asyncio.timeout(30):
             assert await process.stderr.readline() == told
         assert (await command(tmp_path, "pending")).code == 0
-        result = await stopped(process, signal.SIGHUP)
+        result = await stopped(process, signal.SIGTERM)
     assert (result.code, result.err) == (0, "")
 
 

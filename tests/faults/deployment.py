@@ -59,7 +59,7 @@ class Web:
 
     async def asks(self, key: str, **changes: object) -> Answer:
         """One POST of the service crm."""
-        return await self._call("POST", "/v1/requests", {"Idempotency-Key": key}, ask(**changes))
+        return await self.call("POST", "/v1/requests", {"Idempotency-Key": key}, ask(**changes))
 
     async def insists(self, key: str, **changes: object) -> Answer:
         """Asks with the same key until there is an answer that is no failure."""
@@ -73,9 +73,9 @@ class Web:
     async def shows(self, request: str, wait: int | None = None) -> Answer:
         """What the service is told when it asks for its request."""
         query = f"?wait={wait}" if wait else ""
-        return await self._call("GET", f"/v1/requests/{request}{query}")
+        return await self.call("GET", f"/v1/requests/{request}{query}")
 
-    async def _call(
+    async def call(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: object = None
     ) -> Answer:
         bearer = {"Authorization": f"Bearer {API_KEY['crm']}", **(headers or {})}

@@ -15,11 +15,12 @@ from datetime import timedelta
 from approvals.destinations import Destinations
 from approvals.store.pipeline import connection_pool
 from approvals.store.store import Store
-from bot.bootstrap import Parts, Surroundings, listen, opened, run_web, run_worker, stop_signal
+from bot.bootstrap import Parts, Surroundings, listen, opened, run_web, run_worker
 from bot.callbacks import CallbackSender
 from bot.deployment import store_url
 from bot.egress import Egress, Reply
 from bot.settings import Settings
+from bot.signals import Signals, signals_heard
 from bot.telemetry import configure_logging
 from bot.worker import Worker
 
@@ -31,16 +32,15 @@ def say(line: object) -> None:
     sys.stdout.flush()
 
 
-async def web(parts: Parts) -> None:
+async def web(parts: Parts, signals: Signals) -> None:
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    await run_web(parts, listener, stop_signal(), lambda: say(port))
+    await run_web(parts, listener, signals.stop, lambda: say(port))
 
 
-async def worker(parts: Parts) -> None:
-    stop = stop_signal()
+async def worker(parts: Parts, signals: Signals) -> None:
     say("ready")
-    await run_worker(parts, stop)
+    await run_worker(parts, signals.stop)
 
 
 class Stalled(Egress):
@@ -59,7 +59,7 @@ class Stalled(Egress):
             await asyncio.Event().wait()
 
 
-async def stalled(parts: Parts) -> None:
+async def stalled(parts: Parts, _: Signals) -> None:
     """A worker that claims callbacks and never sends one."""
     store = parts.store
     sender = CallbackSender(
@@ -82,14 +82,15 @@ def with_lease(store: Store, lease: timedelta) -> Store:
 async def main(role: str) -> None:
     settings = Settings.from_environment(os.environ)
     configure_logging(settings.log_level, ())
-    surroundings = Surroundings(os.environ, is_demo=True)
+    signals = signals_heard()
+    surroundings = Surroundings(os.environ, is_demo=True, reload=signals.reload)
     run = {"web": web, "worker": worker, "stalled": stalled}[role]
     async with opened(settings, surroundings) as parts:
         if lease := os.environ.get(LEASE):
             store = with_lease(parts.store, timedelta(seconds=float(lease)))
-            await run(replace(parts, store=store))
+            await run(replace(parts, store=store), signals)
         else:
-            await run(parts)
+            await run(parts, signals)
 
 
 if __name__ == "__main__":

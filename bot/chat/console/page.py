@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
@@ -14,6 +14,7 @@ from bot.chat.console.board import SECTIONS, Board, Section, order_of, section_o
 from bot.chat.console.render import card_html
 from bot.chat.console.sessions import Session
 from bot.chat.messages import Messages
+from bot.policy_status import PolicyStatus
 
 SHOWN_AT_ONCE = 100
 HEADERS = {
@@ -65,9 +66,12 @@ class Assets:
 class Page:
     """Draws the page and its parts for one person."""
 
-    def __init__(self, messages: Messages, assets: Assets) -> None:
+    def __init__(
+        self, messages: Messages, assets: Assets, policy: Callable[[], PolicyStatus]
+    ) -> None:
         self._messages = messages
         self._assets = assets
+        self._policy = policy
 
     def whole(self, session: Session, everyone: list[Person], board: Board) -> str:
         """The document."""
@@ -81,11 +85,21 @@ class Page:
         )
 
     def lists(self, board: Board, person: Person) -> str:
-        """All sections, for a first look and for who has missed something."""
+        """All sections, for a first look and for who has missed something.
+
+        Admins are told besides which policy is in force, and why no newer one is.
+        """
         drawn = {each: self._section(each, board.sections[each], person) for each in SECTIONS}
-        return "".join(
+        return self._policy_line(person) + "".join(
             f'<div class="column">{drawn[upper]}{drawn[lower]}</div>' for upper, lower in _COLUMNS
         )
+
+    def _policy_line(self, person: Person) -> str:
+        if "admin" not in person.roles:
+            return ""
+        status = self._policy()
+        kind = "policy stale" if status.fault else "policy"
+        return f'<p class="{kind}">{escape(status.sentence)}</p>'
 
     def _card(self, request: ApprovalRequest, person: Person) -> str:
         card = self._messages.personal_card(request, person)

@@ -26,6 +26,7 @@ from bot.chat.console.sessions import Sessions, check_loopback
 from bot.chat.interactions import Interactions
 from bot.chat.messages import Messages
 from bot.chat.port import ChatUser, Click
+from bot.policy_status import PolicyStatus
 from bot.web.body import parse_object, read_body
 from bot.web.front import Endpoint
 from bot.web.problems import from_error
@@ -37,7 +38,7 @@ _STREAM = {"X-Accel-Buffering": "no"}
 
 @dataclass(frozen=True, slots=True)
 class ConsoleParts:
-    """What the routes stand on. `people` answers today's people.yaml."""
+    """What the routes stand on. `people` answers today's people.yaml, `policy` what is in force."""
 
     service: ApprovalService
     inbox: Inbox
@@ -47,6 +48,7 @@ class ConsoleParts:
     sessions: Sessions
     live: Live
     people: Callable[[], People]
+    policy: Callable[[], PolicyStatus]
 
 
 class ConsoleRoutes:
@@ -58,7 +60,7 @@ class ConsoleRoutes:
         self._sessions = parts.sessions
         self._inbox = parts.inbox
         self._assets = Assets.shipped()
-        self._page = Page(parts.messages, self._assets)
+        self._page = Page(parts.messages, self._assets, parts.policy)
 
     def routes(self) -> Mapping[str, Mapping[str, Endpoint]]:
         """Every handler by path template and method, each behind the loopback check.

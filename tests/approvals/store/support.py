@@ -97,9 +97,9 @@ async def schedule(scripts: Scripts, keys: Keys, member: str, at: datetime) -> N
     assert answer.code == "OK"
 
 
-async def wait_until(is_so: Callable[[], Awaitable[bool]], what: str) -> None:
+async def wait_until(is_so: Callable[[], Awaitable[bool]], what: str, within_s: float = 10) -> None:
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(within_s):
             while not await is_so():  # noqa: ASYNC110 - what is waited for is in another process
                 await asyncio.sleep(0.005)
     except TimeoutError:

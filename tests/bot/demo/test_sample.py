@@ -28,6 +28,7 @@ from bot.demo.company import found_company, keep_port, last_port
 from bot.demo.run import Options, run_demo
 from bot.demo.sample import Access, Data, SampleService, is_genuine, told
 from bot.settings import Settings
+from bot.signals import Signals
 from bot.terminal import Terminal
 from tests.configurations import CALLBACK_SECRET
 
@@ -245,18 +246,18 @@ def test_the_samples_port_is_kept(tmp_path: Path) -> None:
 async def test_another_port_is_taken_where_none_was_asked_for(tmp_path: Path) -> None:
     out = io.StringIO()
     terminal = Terminal({}, io.StringIO(), out, io.StringIO())
-    stop = asyncio.Event()
+    signals = Signals()
     with listen("127.0.0.1", 0) as busy, listen("127.0.0.1", 0) as old_receiver:
         port = busy.getsockname()[1]
         (tmp_path / "demo").mkdir()
         keep_port(tmp_path / "demo", old_receiver.getsockname()[1])
         settings = Settings(data_dir=tmp_path, port=port)
-        running = asyncio.create_task(run_demo(settings, Options(pause_s=0.01), terminal, stop))
+        running = asyncio.create_task(run_demo(settings, Options(pause_s=0.01), terminal, signals))
         async with asyncio.timeout(20):
             while "pii" not in out.getvalue() and "print shop" not in out.getvalue():
                 assert not running.done(), running.exception()
                 await asyncio.sleep(0.005)
-        stop.set()
+        signals.stop.set()
         await running
     assert f"http://127.0.0.1:{port}." not in out.getvalue()
     assert "Who may approve: anna (Anna Ek), ben" in out.getvalue()
@@ -266,15 +267,15 @@ async def test_another_port_is_taken_where_none_was_asked_for(tmp_path: Path) ->
 async def test_the_sample_asks_at_our_own_door_whatever_others_call_it(tmp_path: Path) -> None:
     out = io.StringIO()
     terminal = Terminal({}, io.StringIO(), out, io.StringIO())
-    stop = asyncio.Event()
+    signals = Signals()
     settings = Settings(data_dir=tmp_path, port=0, base_url="http://127.0.0.1:1")
-    running = asyncio.create_task(run_demo(settings, Options(pause_s=0.01), terminal, stop))
+    running = asyncio.create_task(run_demo(settings, Options(pause_s=0.01), terminal, signals))
     async with asyncio.timeout(20):
         while "crm asks" not in out.getvalue():
             assert not running.done(), running.exception()
             assert "could not reach" not in out.getvalue()
             await asyncio.sleep(0.005)
-    stop.set()
+    signals.stop.set()
     await running
     assert "API: http://127.0.0.1:1/docs" in out.getvalue()
 
@@ -284,4 +285,4 @@ async def test_the_demo_refuses_an_address_that_others_can_reach(tmp_path: Path)
     for host in ("0.0.0.0", "demo.example"):
         settings = Settings(data_dir=tmp_path, host=host)
         with pytest.raises(ConfigurationInvalid, match="PLACET_HOST"):
-            await run_demo(settings, Options(), terminal, asyncio.Event())
+            await run_demo(settings, Options(), terminal, Signals())

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.cookies import SimpleCookie
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from bot.chat.console.sessions import TOKEN_HEADER, Sessions
 from bot.chat.identity import Identities
 from bot.chat.interactions import Interactions
 from bot.chat.messages import Messages
+from bot.policy_status import PolicyStatus
 from bot.settings import Settings
 from bot.telemetry import Metrics
 from bot.web.app import create_app
@@ -33,6 +35,7 @@ from tests.conftest import Engine, Placet
 from tests.servers.asgi_client import Answered, AsgiClient, Headers
 
 HOST = "127.0.0.1:8080"
+POLICY_SINCE = datetime(2026, 11, 23, 14, 17, tzinfo=UTC)
 KEY = b"k" * 32
 NO_REQUEST = "req_" + "0" * 26
 JSON = {"Content-Type": "application/json"}
@@ -48,6 +51,7 @@ class Console:
     port: ConsolePort
     sessions: Sessions
     client: Redis
+    policy: PolicyStatus = field(default_factory=lambda: PolicyStatus("3f9a0c1d27ab", POLICY_SINCE))
 
     def browser(self) -> Browser:
         return Browser(self)
@@ -152,6 +156,7 @@ def pages_of(console: Console) -> Mapping[str, Handlers]:
         sessions=console.sessions,
         live=console.live,
         people=people,
+        policy=lambda: console.policy,
     )
     return ConsoleRoutes(parts).routes()
 

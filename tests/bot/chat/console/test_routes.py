@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -455,3 +456,15 @@ async def test_two_browsers_are_two_people(console: Console) -> None:
     anna, jonas = await console.browser().sits("anna"), await console.browser().sits("jonas")
     assert (await anna.get("/console/board")).json()["person"] == "anna"
     assert (await jonas.get("/console/board")).json()["person"] == "jonas"
+
+
+async def test_an_admin_is_told_which_policy_is_in_force(console: Console) -> None:
+    told = await console.get_as("ben", "/console/board")
+    line = "Policy 3f9a0c1d27ab is in force since 2026-11-23 14:17 UTC."
+    assert f'<p class="policy">{line}</p>' in told.json()["html"]
+    assert "in force" not in (await console.get_as("anna", "/console/board")).json()["html"]
+
+    fault = "The changed configuration is not used: it has 1 fault at policy.yaml:3:1."
+    console.policy = replace(console.policy, fault=fault)
+    told = await console.get_as("ben", "/console/board")
+    assert f'<p class="policy stale">{line} {fault}</p>' in told.json()["html"]
