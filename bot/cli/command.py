@@ -64,7 +64,8 @@ def changing_command(add: Add, name: str, run: Run, about: str) -> ArgumentParse
 
 def process(add: Add, name: str, run: Run, about: str) -> ArgumentParser:
     """A new command that stays, and has no one answer for machines."""
-    parser = add(name, help=about, description=about[0].upper() + about[1:] + ".")
+    stops = "Ctrl-C and SIGTERM stop it. SIGHUP makes it read its configuration again, at once."
+    parser = add(name, help=about, description=about[0].upper() + about[1:] + ".", epilog=stops)
     parser.set_defaults(run=run)
     return parser
 

@@ -240,6 +240,15 @@ async def test_what_cannot_be_kept_is_not_used_and_is_tried_again(
     assert running.reload.warnings == ()
 
 
+async def test_a_process_whose_policy_cannot_be_kept_does_not_start(
+    engine: Engine, store: Store, tmp_path: Path
+) -> None:
+    policies = Deaf(store.pipeline, store.refs._scripts, store.keys)
+    policies.is_deaf = True
+    with pytest.raises(StoreUnavailable):
+        await process(engine, replace(store, policies=policies), tmp_path / "files")
+
+
 class Stumbling(ConfigurationFiles):
     """Fails in a way nobody foresaw."""
 
