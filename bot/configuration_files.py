@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from approvals.model import ServiceId
-from approvals.policy.loader import PEOPLE, POLICY, SERVICES, Configuration, load_configuration
+from approvals.policy.loader import FILES, Configuration, load_configuration
 from bot.callbacks import Receiver
 from bot.receivers import receivers_of
-
-FIXTURES = "fixtures.yaml"
-WATCHED = (POLICY, PEOPLE, SERVICES, FIXTURES)
 
 Stamp = tuple[int, int, int] | None  # time of change, size, inode; None where there is no file
 Stamps = tuple[Stamp, ...]
@@ -23,11 +20,10 @@ Stamps = tuple[Stamp, ...]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration without fault, its receivers with their secrets, and its policy's text."""
+    """A configuration without fault, and its receivers with their secrets."""
 
     configuration: Configuration
     receivers: Mapping[ServiceId, Receiver]
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,7 @@ class ConfigurationFiles:
 
     def stamps(self) -> Stamps:
         """What tells one state of the files from the next, without reading them."""
-        return tuple(_stamp(self.directory / name) for name in WATCHED)
+        return tuple(_stamp(self.directory / name) for name in FILES)
 
     def load(self) -> Loaded:
         """The files as they stand. Raises `ConfigurationInvalid` with every fault."""
@@ -49,11 +45,7 @@ class ConfigurationFiles:
     def completed(self, configuration: Configuration) -> Loaded:
         """`configuration` with what it names outside itself. Raises `ConfigurationInvalid`."""
         receivers = receivers_of(configuration, self.environment, is_demo=self.is_demo)
-        return Loaded(configuration, receivers, _text_of(configuration))
-
-
-def _text_of(configuration: Configuration) -> str:
-    return (configuration.directory / POLICY).read_text(encoding="utf-8-sig")
+        return Loaded(configuration, receivers)
 
 
 def _stamp(path: Path) -> Stamp:

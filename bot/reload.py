@@ -170,7 +170,7 @@ class Reload:
     async def _keep(self, loaded: Loaded) -> None:
         """What was in force must be found again, so it is written before anything goes by it."""
         version = loaded.configuration.version
-        await self._store.policies.keep(version, loaded.text)
+        await self._store.policies.keep(version, loaded.configuration.text)
         await self._store.system.activate(self._store.policies, version)
 
     def _swap(self, loaded: Loaded) -> None:
