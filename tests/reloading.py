@@ -89,13 +89,14 @@ async def process(
     directory: Path,
     *,
     environment: Mapping[str, str] = ENVIRONMENT,
+    pace: Pace = BRISK,
 ) -> Process:
     """A process that has just started over the files in `directory`, which are written at first."""
     await asyncio.to_thread(_written, directory)
     files = ConfigurationFiles(directory, environment, is_demo=True)
     stamps, loaded = files.stamps(), files.load()
     service, metrics, clock = ApprovalService(store, loaded.configuration), Metrics(), Clock()
-    reload = Reload(files, loaded, service, store, metrics, pace=BRISK, clock=clock)
+    reload = Reload(files, loaded, service, store, metrics, pace=pace, clock=clock)
     await reload.begin(stamps)
     placet = Placet(service, store, loaded.configuration, engine)
     return Process(directory, placet, reload, metrics, clock)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import tempfile
 import threading
 from collections import Counter
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,11 +21,11 @@ from approvals.policy.loader import load_configuration
 from approvals.store.policies import Policies
 from approvals.store.processes import ProcessName
 from approvals.store.store import Store
-from bot.configuration_files import ConfigurationFiles, Loaded
+from bot.configuration_files import ConfigurationFiles, Loaded, Stamps
 from bot.policy_status import PolicyStatus
 from bot.reload import Pace, Reload
 from bot.telemetry import Metrics
-from tests.approvals.store.support import wait_until
+from tests.approvals.store.support import Servers, wait_until
 from tests.bot.web.conftest import make_web
 from tests.calling_back import NEXT_SECRET, working
 from tests.configurations import CALLBACK_SECRET, POLICY
@@ -34,6 +37,14 @@ from tests.stories.telling import asks
 @pytest.fixture
 async def running(engine: Engine, store: Store, tmp_path: Path) -> Process:
     return await process(engine, store, tmp_path / "files")
+
+
+@pytest.fixture
+async def servers() -> AsyncIterator[Servers]:
+    with tempfile.TemporaryDirectory(prefix="placet-test-") as folder:
+        servers = Servers(Path(folder))
+        yield servers
+        await servers.end()
 
 
 def logged(caplog: pytest.LogCaptureFixture, message: str) -> list[logging.LogRecord]:
@@ -182,6 +193,24 @@ async def test_a_fault_in_any_file_keeps_all_of_them(running: Process) -> None:
     assert "people.yaml" in running.reload.warnings[0]
 
 
+FIXTURES = """\
+base: {action: report.read, service: crm, requester.id: "okta:00u1", now: 2026-03-02T09:00:00Z}
+cases:
+  - {name: reports are open, given: {}, expect: {decision: approve}}
+"""
+
+
+async def test_a_policy_that_fails_its_own_fixtures_is_not_taken_over(running: Process) -> None:
+    before = running.version
+    save(running.directory / "fixtures.yaml", FIXTURES)
+    assert not await running.reload.look()
+    assert await running.reload.look(), running.reload.warnings
+    running.save(CLOSED)
+    assert not await running.reload.read_again()
+    assert running.version == before
+    assert "fixtures.yaml:3:" in running.reload.warnings[0]
+
+
 async def test_a_key_taken_out_of_the_file_works_no_more(running: Process, engine: Engine) -> None:
     web = make_web(running.placet, engine)
     assert (await web.get("/v1/requests")).status == 200
@@ -264,6 +293,37 @@ class Hanging(ConfigurationFiles):
         return super().load()
 
 
+@dataclass(frozen=True)
+class Unlisted(ConfigurationFiles):
+    """Whose files cannot even be looked at, at first."""
+
+    looks: Iterator[int] = field(default_factory=itertools.count)
+
+    def stamps(self) -> Stamps:
+        if next(self.looks) == 0:
+            raise ZeroDivisionError
+        return super().stamps()
+
+
+async def test_whatever_a_look_meets_the_watch_goes_on(
+    engine: Engine, running: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = Unlisted(running.directory, ENVIRONMENT, is_demo=True)
+    reload = Reload(
+        files, files.load(), running.service, running.store, Metrics(), pace=Pace(look_s=0.01)
+    )
+    running.save(CLOSED)
+    first, pool = running.version, engine.pool()
+
+    async def went_over() -> bool:
+        return running.version != first
+
+    async with working(reload.run(asyncio.Event(), ProcessName("a", 1, "web"), pool)):
+        await wait_until(went_over, "the change is taken over")
+    assert len(logged(caplog, "reload failed")) == 1
+    await pool.aclose()
+
+
 @pytest.mark.parametrize("kind", [Stumbling, Hanging])
 async def test_whatever_a_load_meets_the_old_one_stays(
     running: Process, kind: type[ConfigurationFiles]
@@ -301,6 +361,31 @@ async def test_under_load_each_record_is_decided_by_the_policy_it_names(running:
 
 
 class TestAnotherProcess:
+    async def test_is_heard_again_after_a_lost_connection(
+        self, servers: Servers, tmp_path: Path
+    ) -> None:
+        server = await servers.start()
+        store = servers.store(server)
+        engine = Engine("valkey", "lost", None, server.url)
+        running = await process(engine, store, tmp_path / "files", pace=Pace(look_s=3600))
+        pool = servers.pool(server)
+        name = ProcessName("a", 1, "web")
+        async with working(running.reload.run(asyncio.Event(), name, pool)):
+
+            async def is_listed() -> bool:
+                return [each.name for each in await store.processes.alive()] == [name]
+
+            await wait_until(is_listed, "it runs")
+            first = running.version
+            running.save(CLOSED)
+            server.process.kill()
+            await servers.restart(server)
+
+            async def went_over() -> bool:
+                return running.version != first
+
+            await wait_until(went_over, "what was missed is found", 20)
+
     async def test_is_asked_to_look_and_is_told_of(
         self, running: Process, engine: Engine, tmp_path: Path
     ) -> None:
