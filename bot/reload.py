@@ -83,6 +83,8 @@ class Reload:
         # None means that they are to be judged again, whether they change or not.
         self._judged: Stamps | None = None
         self._seen: Stamps | None = None
+        # None after a failure as well: what has become of it in the store is not known.
+        self._kept: str | None = None
         self._told: set[frozenset[str]] = set()
         self._one_at_a_time = asyncio.Lock()
         self._news = asyncio.Event()
@@ -157,7 +159,7 @@ class Reload:
             self._refuse([type(error).__name__], _UNREADABLE)
             return False
         try:
-            if loaded.configuration.version != self.status.version:
+            if loaded.configuration.version != self._kept:
                 await self._keep(loaded)
         except StoreFailure as error:
             self._judged = None
@@ -170,8 +172,10 @@ class Reload:
     async def _keep(self, loaded: Loaded) -> None:
         """What was in force must be found again, so it is written before anything goes by it."""
         version = loaded.configuration.version
+        self._kept = None
         await self._store.policies.keep(version, loaded.configuration.text)
         await self._store.system.activate(self._store.policies, version)
+        self._kept = version
 
     def _swap(self, loaded: Loaded) -> None:
         # No await in here: no task sees the one without the other.

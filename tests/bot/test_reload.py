@@ -21,6 +21,7 @@ from approvals.policy.loader import load_configuration
 from approvals.store.policies import Policies
 from approvals.store.processes import ProcessName
 from approvals.store.store import Store
+from approvals.store.system import SystemRecord
 from bot.configuration_files import ConfigurationFiles, Loaded, Stamps
 from bot.policy_status import PolicyStatus
 from bot.reload import Pace, Reload
@@ -29,7 +30,7 @@ from tests.approvals.store.support import Servers, wait_until
 from tests.bot.web.conftest import make_web
 from tests.calling_back import NEXT_SECRET, working
 from tests.configurations import CALLBACK_SECRET, POLICY
-from tests.conftest import Engine
+from tests.conftest import SECRETS, Engine
 from tests.reloading import BROKEN, CLOSED, ENVIRONMENT, FIRST_START, TORN, Process, process, save
 from tests.stories.telling import asks
 
@@ -267,6 +268,32 @@ async def test_what_cannot_be_kept_is_not_used_and_is_tried_again(
     policies.is_deaf = False
     assert await running.reload.look()
     assert running.reload.warnings == ()
+
+
+class Mute(SystemRecord):
+    """Does what it is told and never says so, until it is mended."""
+
+    is_mute = False
+
+    async def activate(self, policies: Policies, version: str) -> None:
+        await super().activate(policies, version)
+        if self.is_mute:
+            raise StoreUnavailable("The store did not answer; the outcome is unknown.")
+
+
+async def test_who_goes_back_after_an_unknown_outcome_says_so(
+    engine: Engine, store: Store, tmp_path: Path
+) -> None:
+    system = Mute(store.refs._scripts, store.keys, SECRETS.audit)
+    running = await process(engine, replace(store, system=system), tmp_path / "files")
+    first, system.is_mute = running.version, True
+    running.save(CLOSED)
+    assert not await running.reload.read_again()
+    assert (running.version, await running.store.policies.active() == first) == (first, False)
+    system.is_mute = False
+    running.save(POLICY)
+    assert await running.reload.read_again()
+    assert await running.store.policies.active() == first
 
 
 async def test_a_process_whose_policy_cannot_be_kept_does_not_start(
