@@ -20,6 +20,7 @@ from approvals.model import (
     RequestId,
     Role,
     ServiceId,
+    Stage,
 )
 
 NOW = datetime(2026, 11, 23, 14, 17, 0, 123000, tzinfo=UTC)
@@ -54,6 +55,11 @@ def policy(**changes: object) -> MatchedPolicy:
         groups=("privacy",),
     )
     return MatchedPolicy.model_validate(matched.model_dump() | changes)
+
+
+def in_stages(*stages: tuple[int, str]) -> tuple[Stage, ...]:
+    """Stages, each of a threshold and of groups with blanks between them."""
+    return tuple(Stage(threshold=most, groups=tuple(groups.split())) for most, groups in stages)
 
 
 def asked(**changes: object) -> Asked:
