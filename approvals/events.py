@@ -72,13 +72,31 @@ class RequestViewed(Event):
 
 
 class RequestReviewed(Event):
-    """A person voted."""
+    """A person voted. Of an approval: in which stage, from 0, and for which groups it may stand."""
 
     type: str = "request.reviewed"
     person: PersonId
     origin: Origin
     vote: Vote
     revision: int
+    stage: int = 0
+    groups: tuple[str, ...] = ()
+
+
+class RequestReminded(Event):
+    """It still waited, and its cards say so. `step` counts the rule's reminders from 1."""
+
+    type: str = "request.reminded"
+    step: int
+
+
+class RequestEscalated(Event):
+    """`groups` may decide besides, and `notify` are told besides. `step` counts from 1."""
+
+    type: str = "request.escalated"
+    step: int
+    groups: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
 
 
 class RequestPresented(Event):

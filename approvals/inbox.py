@@ -12,9 +12,9 @@ from contextlib import aclosing
 from itertools import islice
 
 from approvals.errors import NotAllowed, NotFound
-from approvals.lifecycle import may_decide
 from approvals.model import ApprovalRequest, Person, PersonId, RequestId, Status
 from approvals.policy.loader import Configuration
+from approvals.standing import may_decide
 from approvals.store.records import LOADED_AT_ONCE
 from approvals.store.store import Store
 

@@ -3,12 +3,14 @@
 pending ─ approve (threshold met) ─▶ approved ─ time ─▶ its grant ends
         ├ deny, or a deny rule now in force ─▶ denied
         ├ cancel ─▶ cancelled
-        └ deadline ─▶ expired
+        ├ deadline ─▶ expired
+        └ time before it: reminded, escalated, and pending still
 No await, no clock, no store: `now` is an argument, and only the store's commit makes it true.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -45,6 +47,8 @@ from approvals.model import (
     View,
     grant_id,
 )
+from approvals.standing import has_viewed, may_decide, open_stage, why_no_approval
+from approvals.timetable import next_step, take_steps
 
 
 def open_request(opening: Opening, now: datetime) -> Change:
@@ -88,7 +92,7 @@ def view(
 def review(
     request: ApprovalRequest, voting: Voting, now: datetime, *, denied_by: DenyRule | None = None
 ) -> Change:
-    """A person's vote. One deny ends the request; approvals count distinct persons.
+    """A person's vote. One deny ends the request; approvals count distinct persons, stage by stage.
 
     `denied_by` is a deny rule now in force: an approval then ends the request as denied by it.
     """
@@ -100,6 +104,8 @@ def review(
         raise StaleRevision("The request has changed since you looked at it. View it again.")
     if voting.vote == "deny":
         return _vote_against(request, voting, now)
+    if why_not := why_no_approval(request, voting.person):
+        raise NotApprover(why_not)
     if not (request.policy.quick_approve or has_viewed(request, voting.person)):
         raise NotReviewed("View the full request before you approve it.")
     if denied_by:
@@ -158,12 +164,18 @@ def on_undeliverable(request: ApprovalRequest) -> Change | None:
 
 
 def on_deadline(request: ApprovalRequest, now: datetime) -> Change | None:
-    """What time itself does: expiry, then the grant's end. None when nothing is due."""
+    """What time itself does: reminders and escalations, expiry, then the grant's end.
+
+    None when nothing is due. Expiry wins over all that is overdue with it.
+    """
     due = next_deadline(request)
-    if due is None or (now < due and not _is_from_the_future(request, now)):
+    is_wrong = _is_from_the_future(request, now)
+    if due is None or (now < due and not is_wrong):
         return None
     if request.grant:
         return _end_grant(request, request.grant)
+    if now < request.expires_at and not is_wrong:
+        return take_steps(request, now)
     return _expire(request, now)
 
 
@@ -177,29 +189,10 @@ def _is_from_the_future(request: ApprovalRequest, now: datetime) -> bool:
 def next_deadline(request: ApprovalRequest) -> datetime | None:
     """When time next changes this request, always computed from the whole record."""
     if not request.is_final:
-        return request.expires_at
+        return next_step(request) or request.expires_at
     if request.grant and request.grant.status == "active":
         return request.grant.expires_at
     return None
-
-
-def may_decide(request: ApprovalRequest, person: Person) -> bool:
-    """Whether `person` is entitled today: approver, in a frozen group, not the requester's."""
-    is_entitled = "approver" in person.roles and not person.groups.isdisjoint(request.policy.groups)
-    return is_entitled and person.id != request.asked.requester.responsible
-
-
-def may_vote(request: ApprovalRequest, person: Person) -> bool:
-    """Whether a vote of `person` would count now, as far as can be said before it is cast."""
-    has_voted = any(given.person == person.id for given in request.reviews)
-    return not request.is_final and not has_voted and may_decide(request, person)
-
-
-def has_viewed(request: ApprovalRequest, person: Person) -> bool:
-    """Whether `person` has opened the full details of the current revision."""
-    return any(
-        seen.person == person.id and seen.revision == request.revision for seen in request.views
-    )
 
 
 def already_final(request: ApprovalRequest) -> AlreadyFinal:
@@ -224,8 +217,21 @@ def _check_pending(request: ApprovalRequest) -> None:
         raise already_final(request)
 
 
-def _voted(request: ApprovalRequest, voting: Voting, now: datetime) -> Change:
-    given = Review(
+def _voted(request: ApprovalRequest, given: Review, origin: Origin) -> Change:
+    event = RequestReviewed(
+        person=given.person,
+        origin=origin,
+        vote=given.vote,
+        revision=given.revision,
+        stage=given.stage,
+        groups=given.groups,
+    )
+    after = request.model_copy(update={"reviews": (*request.reviews, given)})
+    return Change(after, (event,), valid_before=request.expires_at)
+
+
+def _vote(request: ApprovalRequest, voting: Voting, now: datetime) -> Review:
+    return Review(
         person=voting.person.id,
         via=voting.origin.via,
         vote=voting.vote,
@@ -233,21 +239,16 @@ def _voted(request: ApprovalRequest, voting: Voting, now: datetime) -> Change:
         at=now,
         reason=voting.reason,
     )
-    event = RequestReviewed(
-        person=voting.person.id,
-        origin=voting.origin,
-        vote=voting.vote,
-        revision=request.revision,
-    )
-    after = request.model_copy(update={"reviews": (*request.reviews, given)})
-    # A denial is safe on any clock; an approval is not given while the store's clock is in doubt.
-    is_approval = voting.vote == "approve"
-    return Change(after, (event,), guarded=is_approval, valid_before=request.expires_at)
 
 
 def _vote_for(request: ApprovalRequest, voting: Voting, now: datetime) -> Change:
-    voted = _voted(request, voting, now)
-    if len(voted.request.approvals) < request.policy.threshold:
+    given = _vote(request, voting, now)
+    if stage := open_stage(request):
+        groups = tuple(group for group in stage.groups if group in voting.person.groups)
+        given = given.model_copy(update={"stage": stage.index, "groups": groups})
+    # A denial is safe on any clock; an approval is not given while the store's clock is in doubt.
+    voted = replace(_voted(request, given, voting.origin), guarded=True)
+    if open_stage(voted.request):
         return voted
     by = tuple(DecidedBy(person=r.person, via=r.via) for r in voted.request.approvals)
     policy = request.policy
@@ -257,7 +258,7 @@ def _vote_for(request: ApprovalRequest, voting: Voting, now: datetime) -> Change
 def _vote_against(request: ApprovalRequest, voting: Voting, now: datetime) -> Change:
     if not voting.reason:
         raise ReasonRequired("Say why: a denial needs a reason.")
-    voted = _voted(request, voting, now)
+    voted = _voted(request, _vote(request, voting, now), voting.origin)
     by = (DecidedBy(person=voting.person.id, via=voting.origin.via),)
     return _deny(voted, now, by=by, reason=voting.reason, rule=request.policy.rule)
 

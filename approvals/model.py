@@ -119,6 +119,21 @@ class MatchedPolicy(Kept):
     shadow_failed: tuple[str, ...] = ()
     receipt_within: timedelta | None = None
 
+    @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """The stages, or the one of `threshold` and `groups` where none are told apart."""
+        return self.stages or (Stage(threshold=self.threshold, groups=self.groups),)
+
+    @property
+    def escalations(self) -> tuple[Escalation, ...]:
+        """`escalate` in the order of its times."""
+        return tuple(sorted(self.escalate, key=lambda step: step.after))
+
+    @property
+    def reminders(self) -> tuple[timedelta, ...]:
+        """`remind` in the order of its times."""
+        return tuple(sorted(self.remind))
+
 
 class Asked(Kept):
     """The part of a request that never changes: what the service said, as far as it is kept.
@@ -155,7 +170,11 @@ class View(Kept):
 
 
 class Review(Kept):
-    """One person's vote."""
+    """One person's vote.
+
+    Of an approval, `stage` is the one it counts in, from 0, and `groups` are those of that stage
+    of which the person was a member then.
+    """
 
     person: PersonId
     via: Via
@@ -163,6 +182,8 @@ class Review(Kept):
     revision: int
     at: AwareDatetime
     reason: str | None = None
+    stage: int = 0
+    groups: tuple[str, ...] = ()
 
 
 class DecidedBy(Kept):
@@ -196,7 +217,10 @@ class Grant(Kept):
 
 
 class ApprovalRequest(Kept):
-    """A request and all that happened to it. `revision` counts changes of what approvers see."""
+    """A request and all that happened to it. `revision` counts changes of what approvers see.
+
+    `escalated` and `reminded` count the steps taken of those that the frozen policy has.
+    """
 
     id: RequestId
     service: ServiceId
@@ -215,13 +239,15 @@ class ApprovalRequest(Kept):
     first_shown_at: AwareDatetime | None = None
     views: tuple[View, ...] = ()
     reviews: tuple[Review, ...] = ()
+    escalated: int = 0
+    reminded: int = 0
     decision: Decision | None = None
     grant: Grant | None = None
     callbacks: int = 0
 
     @property
     def presented_at(self) -> datetime | None:
-        """When the first card stood in a channel; where none is to, at once."""
+        """When the first card stood in a channel; where none is to from the start, at once."""
         return self.first_shown_at if self.policy.notify else self.created_at
 
     @property
@@ -233,6 +259,28 @@ class ApprovalRequest(Kept):
     def approvals(self) -> tuple[Review, ...]:
         """The approvals counted so far; a person appears once."""
         return tuple(review for review in self.reviews if review.vote == "approve")
+
+    @property
+    def escalations(self) -> tuple[Escalation, ...]:
+        """Those carried out so far, the first one first."""
+        return self.policy.escalations[: self.escalated]
+
+    @property
+    def reminders(self) -> tuple[datetime, ...]:
+        """When each reminder given so far was due."""
+        return tuple(self.created_at + after for after in self.policy.reminders[: self.reminded])
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Whose members may decide: those frozen in, then those that escalations have added."""
+        added = (group for step in self.escalations for group in step.groups)
+        return tuple(dict.fromkeys((*self.policy.groups, *added)))
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The channels that hold a card: those frozen in, then those that escalations added."""
+        added = (place for step in self.escalations for place in step.notify)
+        return tuple(dict.fromkeys((*self.policy.notify, *added)))
 
 
 def grant_id(request: RequestId) -> GrantId:

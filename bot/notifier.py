@@ -264,7 +264,7 @@ class Notifier:
         refs = await self._refs.of(request.id)
         if any(ref.stands for ref in refs.values()):
             return False
-        places = request.policy.notify
+        places = request.places
         spots = [(place, target.platform) for place in places for target in self._targets(place)]
         return all(spot in refs for spot in spots)
 
@@ -292,7 +292,9 @@ def fingerprint(card: Card) -> str:
 def _changed_at(request: ApprovalRequest) -> datetime:
     if request.decision:
         return request.decision.at
-    return max((request.created_at, *(approval.at for approval in request.approvals)))
+    escalated = (request.created_at + step.after for step in request.escalations)
+    approved = (approval.at for approval in request.approvals)
+    return max((request.created_at, *approved, *escalated, *request.reminders))
 
 
 def _wait(request: ApprovalRequest, met: Sequence[Met]) -> timedelta | None:

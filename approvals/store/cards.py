@@ -16,7 +16,7 @@ from approvals.store.times import millis
 
 @dataclass(frozen=True, slots=True)
 class CardPlace:
-    """One request's card in one place: a channel name of its frozen policy."""
+    """One request's card in one place: a channel name of its frozen policy, escalations too."""
 
     request: RequestId
     place: str
@@ -41,13 +41,14 @@ def writes_of_face(
     A request final at its opening has no card in a channel, and never gets one.
     """
     is_new = after.status == "pending" if before is None else _face(before) != _face(after)
-    if not is_new or not after.policy.notify:
+    if not is_new or not after.places:
         return []
-    places = (CardPlace(after.id, place) for place in after.policy.notify)
+    places = (CardPlace(after.id, place) for place in after.places)
     due = str(millis(at))
     writes: list[Write] = [("schedule", "cards", place.member, due) for place in places]
     return [*writes, ("publish", keys.wake_channel, "cards")]
 
 
-def _face(request: ApprovalRequest) -> tuple[str, int, int]:
-    return request.status, request.revision, len(request.approvals)
+def _face(request: ApprovalRequest) -> tuple[object, ...]:
+    steps = request.escalated, request.reminded  # the open stage follows from the approvals
+    return request.status, request.revision, len(request.approvals), *steps

@@ -11,10 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from approvals.lifecycle import may_decide, may_vote
-from approvals.model import ApprovalRequest, Grant, Person, PersonId, Requester
+from approvals.model import ApprovalRequest, Escalation, Grant, Person, PersonId, Requester, Review
 from approvals.policy.people import People
 from approvals.privacy.full_view import FullView
+from approvals.standing import (
+    all_of,
+    asked_next,
+    may_approve,
+    may_decide,
+    may_vote,
+    why_no_approval,
+)
 from bot.chat.card import (
     Action,
     Button,
@@ -38,6 +45,7 @@ from bot.chat.card import (
 _TRIAL = "Trial: the store of this deployment may lose decisions."
 _NO_ACCESS = " No access was given."
 _REASON = "Do not write personal data here."
+_WHY_DENIED = Input(name="reason", label="Why is it denied?", hint=_REASON, is_required=True)
 _CANCELLED_BY = {
     "by_service": "by the service",
     "by_requester": "by the requester",
@@ -86,8 +94,13 @@ class Messages:
         )
         if not may_vote(request, person):
             return Form(title="Request in full", card=card)
-        approve = _button("approve", "Approve", request, "primary")
         deny = _button("deny", "Deny", request, "danger")
+        if not may_approve(request, person):
+            why_not = (why_no_approval(request, person) or "",)
+            card = card.model_copy(update={"notes": (*card.notes, why_not)})
+            form = Form(title="Review this request", card=card)
+            return form.model_copy(update={"inputs": (_WHY_DENIED,), "submits": (deny,)})
+        approve = _button("approve", "Approve", request, "primary")
         reason = Input(name="reason", label="Reason or comment (a denial needs one)", hint=_REASON)
         return Form(
             title="Review this request", card=card, inputs=(reason,), submits=(approve, deny)
@@ -99,10 +112,9 @@ class Messages:
 
     def deny_form(self, request: ApprovalRequest) -> Form:
         """Asks for the reason that a denial needs."""
-        reason = Input(name="reason", label="Why is it denied?", hint=_REASON, is_required=True)
         card = self._card(request, ())
         deny = _button("deny", "Deny", request, "danger")
-        return Form(title="Deny this request", card=card, inputs=(reason,), submits=(deny,))
+        return Form(title="Deny this request", card=card, inputs=(_WHY_DENIED,), submits=(deny,))
 
     def listing(self, requests: Sequence[ApprovalRequest], person: Person, most: int) -> Listing:
         """The requests that wait, the next to expire first; at most `most` rows."""
@@ -135,8 +147,10 @@ class Messages:
         return (f"Expired with {votes(request)}", *at, late, _NO_ACCESS)
 
     def missing(self, request: ApprovalRequest) -> Line:
-        """How many approvals a pending request still lacks, and until when."""
-        return (f"{_lacking(request)} by ", Moment(at=request.expires_at, is_deadline=True), ".")
+        """Whose approvals a pending request still lacks, and until when."""
+        is_plain = len(request.policy.stages) <= 1 and not request.policy.distinct_groups
+        told = asked_next(request) + (" by " if is_plain else ", by ")
+        return (told, Moment(at=request.expires_at, is_deadline=True), ".")
 
     def who(self, person: PersonId) -> Who:
         """A person by the name of people.yaml, or by id when they are no longer listed."""
@@ -181,7 +195,8 @@ class Messages:
         else:
             for review in request.approvals:
                 yield (self.who(review.person), " approved at ", Moment(at=review.at), ".")
-            yield (f"{_lacking(request)}.",)
+            yield (f"{asked_next(request)}.",)
+            yield from _steps_taken(request)
         why = request.policy.why
         rule = f"Rule {request.policy.rule}: {why}" if why else f"Rule {request.policy.rule}"
         yield (f"{rule}. Request {request.id}",)
@@ -210,6 +225,8 @@ class Messages:
 
     def _buttons_for(self, request: ApprovalRequest, person: Person) -> tuple[Button, ...]:
         buttons = list(self._channel_buttons(request)) if may_vote(request, person) else []
+        if not may_approve(request, person):
+            buttons = [button for button in buttons if button.action != "approve"]
         may_look = may_decide(request, person) or "auditor" in person.roles
         if may_look and not buttons:
             buttons.append(_button("review", "Details", request))
@@ -227,8 +244,12 @@ class Messages:
         for seen in request.views:
             yield Step(at=seen.at, line=(self.who(seen.person), " looked at the details"))
         for review in request.reviews:
-            verb = " approved" if review.vote == "approve" else " denied"
-            yield Step(at=review.at, line=(self.who(review.person), verb))
+            yield Step(at=review.at, line=(self.who(review.person), _verb(request, review)))
+        for number, at in enumerate(request.reminders, start=1):
+            yield Step(at=at, line=(f"Reminder {number}: it still waited",))
+        for number, escalation in enumerate(request.escalations, start=1):
+            at = request.created_at + escalation.after
+            yield Step(at=at, line=(f"Escalation {number}: {_added(escalation)}",))
         if request.decision:
             yield Step(at=request.decision.at, line=(_OUTCOMES[request.decision.outcome],))
         if request.grant and request.grant.status == "ended":
@@ -280,11 +301,27 @@ def votes(request: ApprovalRequest) -> str:
     return f"{len(request.approvals)} of {_many(request.policy.threshold, 'approval')}"
 
 
-def _lacking(request: ApprovalRequest) -> str:
-    lacks = request.policy.threshold - len(request.approvals)
-    if request.approvals:
-        return "One more approver is needed" if lacks == 1 else f"{lacks} more approvers are needed"
-    return "One approver is needed" if lacks == 1 else f"{lacks} different approvers are needed"
+def _steps_taken(request: ApprovalRequest) -> Iterator[Line]:
+    """What time has done to a request that still waits; of the reminders the last."""
+    for escalation in request.escalations:
+        at = Moment(at=request.created_at + escalation.after)
+        yield ("Escalated at ", at, f": {_added(escalation)}.")
+    if request.reminders:
+        at = Moment(at=request.reminders[-1])
+        yield (f"Reminder {request.reminded} at ", at, ": this request still waits.")
+
+
+def _added(escalation: Escalation) -> str:
+    asked = f"{all_of(escalation.groups)} may decide too" if escalation.groups else ""
+    told = f"also told in {all_of(escalation.notify)}" if escalation.notify else ""
+    return ", ".join(part for part in (asked, told) if part)
+
+
+def _verb(request: ApprovalRequest, review: Review) -> str:
+    if review.vote == "deny":
+        return " denied"
+    stages = len(request.policy.stages)
+    return f" approved in stage {review.stage + 1} of {stages}" if stages > 1 else " approved"
 
 
 def _is_quick(request: ApprovalRequest) -> bool:

@@ -27,7 +27,7 @@ _OUTCOME_UNKNOWN = (
 )
 # What to do next, by the kind of refusal; the refusal itself says what is wrong.
 _NEXT: dict[type[PlacetError], str] = {
-    NotApprover: "Ask somebody who is; an admin may change the groups in people.yaml.",
+    NotApprover: "Ask somebody of its groups; an admin may change them in people.yaml.",
     OwnRequest: "Another approver has to look at it.",
     AlreadyReviewed: "The other approvers decide the rest.",
     NotReviewed: "Press Review, look at it, and approve there.",

@@ -14,6 +14,7 @@ from approvals.answer import Json, callback_data
 from approvals.errors import AlreadyFinal
 from approvals.model import ApprovalRequest, PersonId, RequestId, Vote
 from approvals.privacy.full_view import FullView
+from approvals.standing import asked_next
 from bot.cli import wording
 from bot.cli.command import (
     FAILED,
@@ -79,7 +80,7 @@ def _table(requests: tuple[ApprovalRequest, ...], at: Deployment, now: datetime)
             request.asked.title,
             request.service,
             shortened(at.naming.requester(request.asked.requester), _NAME),
-            wording.votes(request),
+            wording.progress(request),
             wording.time_left(request.expires_at, now),
         ]
         for request in requests
@@ -220,11 +221,8 @@ def _view_data(view: FullView) -> Json:
 
 def _outcome(request: ApprovalRequest, at: Deployment, width: int) -> list[str]:
     if not request.is_final:
-        missing = request.policy.threshold - len(request.approvals)
-        return [
-            f"Your approval counts: {wording.votes(request)}. {missing} more "
-            + ("is needed." if missing == 1 else "are needed.")
-        ]
+        told = f"Your approval counts: {wording.votes(request)}. {asked_next(request)}."
+        return wrapped(told, width)
     how = "is told now" if request.asked.callback_url else "sees it when it asks"
     state = wording.state_of(request, at.naming)
     lines = wrapped(f"The request is {state}. {request.service} {how}.", width)

@@ -15,6 +15,7 @@ from approvals.answer import Json, callback_data, public_decision
 from approvals.model import ApprovalRequest, PersonId, Requester
 from approvals.policy.people import People
 from approvals.privacy.full_view import FullView
+from approvals.standing import all_of, any_of, asked_next, open_stage
 from bot.terminal import wrapped
 
 _MARGIN, _LABEL = 2, 12  # the widths of the left columns
@@ -108,6 +109,15 @@ def votes(request: ApprovalRequest) -> str:
     return f"{len(request.approvals)}/{request.policy.threshold}"
 
 
+def progress(request: ApprovalRequest) -> str:
+    """`1/3, stage 1 of 2: privacy`: the votes, and whose are asked next where that is told."""
+    stage, policy = open_stage(request), request.policy
+    if stage is None or not (policy.distinct_groups or len(policy.stages) > 1):
+        return votes(request)
+    where = f"stage {stage.index + 1} of {len(policy.stages)}" if policy.stages else "next"
+    return f"{votes(request)}, {where}: {any_of(stage.free)}"
+
+
 def time_left(until: datetime, now: datetime) -> str:
     """`in 12m 03s`; two units at most."""
     seconds = int((until - now) / timedelta(seconds=1))
@@ -147,7 +157,10 @@ def _state(request: ApprovalRequest, naming: Naming, now: datetime) -> Iterator[
         given = [naming.person(review.person) for review in request.approvals]
         of_whom = f" ({', '.join(given)})" if given else ""
         yield from _row("approvals", f"{len(given)} of {policy.threshold}{of_whom}")
+        if not request.is_final:
+            yield from _row("next", f"{asked_next(request)}.")
     yield from _row("asked at", clock(request.created_at))
+    yield from _steps_taken(request)
     if request.decision:
         yield from _row("outcome", f"{state_of(request, naming)}, {clock(request.decision.at)}")
     else:
@@ -156,6 +169,16 @@ def _state(request: ApprovalRequest, naming: Naming, now: datetime) -> Iterator[
     if request.grant:
         end = clock(request.grant.expires_at)
         yield from _row("grant", f"{request.grant.status}, its time ends {end}")
+
+
+def _steps_taken(request: ApprovalRequest) -> Iterator[Row]:
+    for at in request.reminders:
+        yield from _row("reminded", clock(at))
+    for step in request.escalations:
+        asked = f", {all_of(step.groups)} may decide too" if step.groups else ""
+        told = f", also told in {all_of(step.notify)}" if step.notify else ""
+        when = clock(request.created_at + step.after)
+        yield from _row("escalated", f"{when}{asked}{told}")
 
 
 def _row(label: str, *texts: str) -> list[Row]:

@@ -31,6 +31,7 @@ from approvals.model import (
     Vote,
     grant_id,
 )
+from approvals.standing import may_decide
 from tests.approvals.samples import (
     ADMIN,
     ANNA,
@@ -45,6 +46,7 @@ from tests.approvals.samples import (
     OLGA,
     SLACK,
     asked,
+    in_stages,
     opening,
     pending,
     person,
@@ -55,6 +57,9 @@ MINUTE = timedelta(minutes=1)
 LATER = NOW + MINUTE
 DEADLINE = NOW + EXPIRES_IN
 NOTIFYING = policy(notify=("desk",))
+IN_STAGES = policy(stages=in_stages((1, "privacy"), (1, "duty")), threshold=2,
+                   groups=("privacy", "duty"))  # fmt: skip
+REMINDING = policy(remind=(MINUTE, 2 * MINUTE))
 DENY_RULE = DenyRule(rule="never-sell", say="We do not sell customer data")
 
 
@@ -114,6 +119,8 @@ STATES: dict[str, Callable[[], ApprovalRequest]] = {
     "undeliverable": lambda: pending(NOTIFYING, delivery="undeliverable"),
     "viewed": lambda: viewed(pending(), ANNA),
     "half approved": lambda: approve(viewed(pending(policy(threshold=2)), BEN), BEN).request,
+    "second stage": lambda: approve(viewed(pending(IN_STAGES), ANNA, DORA), DORA).request,
+    "reminded": lambda: at_deadline(pending(REMINDING), LATER).request,
     "approved": approved,
     "grant used": lambda: with_grant("used"),
     "grant ended": lambda: with_grant("ended"),
@@ -159,6 +166,8 @@ TABLE: dict[str, dict[str, Outcome]] = {
     "undeliverable": {**UNSHOWN, "presented": "pending"},
     "viewed": {**OPEN, "view": "pending", "approve": "approved"},
     "half approved": {**OPEN, "view": "pending", "approve": NotReviewed},
+    "second stage": {**OPEN, "view": "pending", "approve": NotApprover},
+    "reminded": {**OPEN, "view": "pending", "approve": NotReviewed, "time, early": "pending"},
     "approved": {**FINAL, "view": "approved", "time, far on": "approved"},
     "grant used": {**FINAL, "view": "approved"},
     "grant ended": {**FINAL, "view": "approved"},
@@ -313,7 +322,7 @@ def test_the_owner_of_a_machine_never_decides_what_it_asks() -> None:
 )
 def test_who_is_not_entitled_today_does_not_decide(who: Person) -> None:
     request = viewed(pending(), ANNA)
-    assert not lifecycle.may_decide(request, who)
+    assert not may_decide(request, who)
     with pytest.raises(NotApprover):
         approve(request, who)
     with pytest.raises(NotApprover):
@@ -475,6 +484,8 @@ def test_a_deadline_is_reached_when_the_time_equals_it() -> None:
         ("queued", DEADLINE),
         ("undeliverable", DEADLINE),
         ("half approved", DEADLINE),
+        ("second stage", DEADLINE),
+        ("reminded", NOW + 2 * MINUTE),
         ("approved", LATER + GRANT_TTL),
         ("grant used", None),
         ("grant ended", None),

@@ -29,6 +29,8 @@ def test_the_defaults_of_what_is_stored_never_change() -> None:
         "first_shown_at": None,
         "views": (),
         "reviews": (),
+        "escalated": 0,
+        "reminded": 0,
         "decision": None,
         "grant": None,
         "callbacks": 0,
@@ -40,6 +42,12 @@ def test_the_defaults_of_what_is_stored_never_change() -> None:
         "groups": (),
         "quick_approve": False,
         "notify": (),
+        "stages": (),
+        "distinct_groups": False,
+        "remind": (),
+        "escalate": (),
+        "must_hold": (),
+        "shadow": (),
     }
     assert defaults(Asked) == {
         "ticket": None,
@@ -54,5 +62,5 @@ def test_the_defaults_of_what_is_stored_never_change() -> None:
         "callback_url": None,
     }
     assert defaults(Requester) == {"person": None, "owner": None, "given_name": None}
-    assert defaults(Review) == {"reason": None}
+    assert defaults(Review) == {"reason": None, "stage": 0, "groups": ()}
     assert defaults(Decision) == {"by": (), "reason": None, "rule": None, "note": None}

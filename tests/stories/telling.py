@@ -8,9 +8,19 @@ import os
 from datetime import datetime, timedelta
 
 from approvals.ask import Ask
-from approvals.model import ApprovalRequest, Caller, PersonId, RequestId, Vote, event_id
+from approvals.lifecycle import open_request
+from approvals.model import (
+    ApprovalRequest,
+    Caller,
+    MatchedPolicy,
+    PersonId,
+    RequestId,
+    Vote,
+    event_id,
+)
 from approvals.store.records import Lease
 from approvals.store.times import millis
+from tests.approvals.samples import opening
 from tests.configurations import ask
 from tests.conftest import CLI, CRM, Placet
 
@@ -28,6 +38,14 @@ async def asks(
         idempotency_key=key or os.urandom(8).hex(),
     )
     return opened.request
+
+
+async def opens(placet: Placet, under: MatchedPolicy, request: str = "req_1") -> ApprovalRequest:
+    """A request that policy has given `under`, put into the store as the service does."""
+    now = await placet.store.records.now()
+    change = open_request(opening(request, under=under), now)
+    assert (await placet.store.records.open(change, now, None)).code == "OK"
+    return change.request
 
 
 async def looks_and_votes(

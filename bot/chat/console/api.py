@@ -12,9 +12,9 @@ from starlette.responses import Response
 from approvals.answer import Json, callback_data
 from approvals.errors import Finding, InvalidRequest, NotFound
 from approvals.inbox import Inbox
-from approvals.lifecycle import has_viewed, may_vote
 from approvals.model import ApprovalRequest, Origin, Person, RequestId, Status, Vote
 from approvals.service import ApprovalService
+from approvals.standing import has_viewed, may_approve, may_vote
 from bot.chat.console.board import MOST_FINAL, MOST_PENDING
 from bot.chat.console.sessions import Sessions
 from bot.web.body import parse_object, read_body
@@ -152,5 +152,6 @@ def _item(request: ApprovalRequest, person: Person) -> Json:
         **callback_data(request),
         "title": request.asked.title,
         "may_decide": may_vote(request, person),
+        "may_approve": may_approve(request, person),
         "viewed": has_viewed(request, person),
     }

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Literal
 
 from approvals.inbox import Inbox
-from approvals.lifecycle import may_vote
 from approvals.model import ApprovalRequest, Person
+from approvals.standing import may_approve
 
 Section = Literal["waiting", "open", "reviewed", "settled"]
 SECTIONS: tuple[Section, ...] = ("waiting", "open", "reviewed", "settled")
@@ -27,7 +27,7 @@ class Board:
 def section_of(request: ApprovalRequest, person: Person) -> Section:
     """Where a request stands for one person who may see it."""
     if not request.is_final:
-        return "waiting" if may_vote(request, person) else "open"
+        return "waiting" if may_approve(request, person) else "open"
     is_mine = any(review.person == person.id for review in request.reviews)
     return "reviewed" if is_mine else "settled"
 

@@ -320,7 +320,7 @@ OWN = (
 )
 NOT_ONE = (
     f"You are not an approver of this request. {NOTHING} "
-    "Ask somebody who is; an admin may change the groups in people.yaml."
+    "Ask somebody of its groups; an admin may change them in people.yaml."
 )
 VOTED = (
     f"You have already voted on this request. A vote cannot be changed. {NOTHING} "

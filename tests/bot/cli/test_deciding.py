@@ -195,7 +195,7 @@ async def test_without_a_terminal_the_question_must_be_waived(office: Office) ->
 async def test_the_first_of_two_approvals_says_what_is_missing(office: Office) -> None:
     request = await office.ask(action="users.export")
     first = await office.shell("approve", request, *AS_ANNA, "--yes")
-    assert "Your approval counts: 1/2. 1 more is needed." in first.out
+    assert "Your approval counts: 1/2. One more approver is needed." in first.out
     again = await office.shell("approve", request, *AS_ANNA, "--yes", "--json")
     assert (again.code, again.data["error"]) == (1, "already_reviewed")
     shown = await office.shell("show", request)

@@ -21,7 +21,7 @@ SHAPE = {
     "created_at", "expires_at", "presented_at", "policy", "approvals", "context_ignored",
     "text_findings", "decision", "grant",
 }  # fmt: skip
-ADDED = {"title", "may_decide", "viewed"}
+ADDED = {"title", "may_decide", "may_approve", "viewed"}
 
 
 async def listed(console: Console, person: str, query: str = "") -> dict[str, dict[str, Any]]:
@@ -65,7 +65,8 @@ async def test_an_item_is_the_request_and_three_members_more(
     request = await asks(placet)
     items = await listed(console, ANNA)
     assert set(items[request.id]) == SHAPE | ADDED
-    more = {"title": "Open one customer profile", "may_decide": True, "viewed": False}
+    more = {"title": "Open one customer profile", "viewed": False}
+    more |= {"may_decide": True, "may_approve": True}
     told = json.loads(json.dumps(callback_data(request) | more))
     assert items == {request.id: told}
     shown = await console.get_as(ANNA, f"{REQUESTS}/{request.id}")
