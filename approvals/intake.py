@@ -6,6 +6,7 @@ Decides nothing by itself: each refusal comes from the configuration, each outco
 from __future__ import annotations
 
 import base64
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,7 +35,9 @@ from approvals.policy.document import Action
 from approvals.policy.inquiry import inquiry_of
 from approvals.policy.loader import Configuration
 from approvals.policy.services import Service
+from approvals.seats import most_approvals
 from approvals.signing import Marks
+from approvals.standing import any_of
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as ULIDs use it
 
@@ -131,13 +134,33 @@ def _check_reachable(
 ) -> None:
     if policy.decision != "review":
         return
-    able = configuration.people.who_may_decide(policy.groups, excluding=responsible)
-    if len(able) < policy.threshold:
-        needed, there = policy.threshold, len(able)
+    people = configuration.people
+    ids = people.who_may_decide(policy.groups, excluding=responsible)
+    able = {who: person.groups for who in ids if (person := people.person(who))}
+    if missing := _missing_approvers(policy, able):
         raise NoApproverReachable(
-            f"Rule {policy.rule} needs {needed} approvers, and {there} may decide this request. "
+            f"Rule {policy.rule} {missing} "
             "Ask an admin to add approvers to its groups (people.yaml)."
         )
+
+
+def _missing_approvers(policy: MatchedPolicy, able: Mapping[PersonId, Collection[str]]) -> str:
+    """What the people who are `able` cannot give, in words; nothing where they suffice."""
+    there, before = len(able), 0
+    if there < policy.threshold:
+        return f"needs {policy.threshold} approvers, and {there} may decide this request."
+    each = ", each from another group" if policy.distinct_groups else ""
+    stages = policy.all_stages
+    for number, stage in enumerate(stages, start=1):
+        most = most_approvals(stages[:number], distinct_groups=policy.distinct_groups, able=able)
+        before += stage.threshold
+        if most < before:
+            left = stage.threshold - (before - most)
+            where = f"in stage {number} of {len(stages)} " if len(stages) > 1 else ""
+            asked = f"needs {stage.threshold} approvers of {any_of(stage.groups)}{each}"
+            besides = " besides those of the stages before" if number > 1 else ""
+            return f"{where}{asked}{besides}, and {left} may decide this request."
+    return ""
 
 
 def _asked(
