@@ -156,10 +156,11 @@ def _missing_approvers(policy: MatchedPolicy, able: Mapping[PersonId, Collection
         before += stage.threshold
         if most < before:
             left = stage.threshold - (before - most)
-            where = f"in stage {number} of {len(stages)} " if len(stages) > 1 else ""
-            asked = f"needs {stage.threshold} approvers of {any_of(stage.groups)}{each}"
-            besides = " besides those of the stages before" if number > 1 else ""
-            return f"{where}{asked}{besides}, and {left} may decide this request."
+            noun = "approver" if stage.threshold == 1 else "approvers"
+            where = f" in stage {number} of {len(stages)}" if len(stages) > 1 else ""
+            besides = ", besides those of the stages before" if number > 1 else ""
+            asked = f"{stage.threshold} {noun} from {any_of(stage.groups)}{where}{each}{besides}"
+            return f"needs {asked}, and {left} can be had."
     return ""
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from approvals import lifecycle
 from approvals.change import Cancelling, Change, Voting
 from approvals.errors import Refusal
-from approvals.model import ApprovalRequest, Person
+from approvals.model import ApprovalRequest, Escalation, Person, Review, Stage
 from tests.approvals.samples import (
     ADMIN,
     ANNA,
@@ -69,3 +69,63 @@ def test_whatever_people_do_a_final_state_stays_and_approval_means_enough_distin
             assert len(deciders) >= threshold
             assert deciders <= entitled
         assert (request.grant is not None) == (request.status == "approved")
+
+
+GROUPS = ["privacy", "duty", "legal"]
+EVERYBODY = [*PEOPLE, person("lea", "legal"), person("max", "privacy", "legal"),
+             person("bo", "board"), person("bea", "board", "duty")]  # fmt: skip
+_stages = st.lists(
+    st.builds(
+        Stage,
+        threshold=st.integers(1, 2),
+        groups=st.sets(st.sampled_from(GROUPS), min_size=1).map(lambda some: tuple(sorted(some))),
+    ),
+    min_size=1,
+    max_size=3,
+)
+_more_steps = st.lists(
+    st.tuples(st.sampled_from(["approve", "approve", "approve", "time", "deny"]),
+              st.sampled_from(EVERYBODY), st.integers(0, 14)),
+    max_size=25,
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(stages=_stages, distinct_groups=st.booleans(), after=st.integers(1, 14), steps=_more_steps)
+def test_approval_means_full_stages_in_order_distinct_persons_and_where_asked_distinct_groups(
+    stages: list[Stage], distinct_groups: bool, after: int, steps: list[tuple[str, Person, int]]
+) -> None:
+    groups = tuple(dict.fromkeys(group for stage in stages for group in stage.groups))
+    under = policy(
+        stages=tuple(stages),
+        threshold=sum(stage.threshold for stage in stages),
+        groups=groups,
+        distinct_groups=distinct_groups,
+        escalate=(Escalation(after=after * MINUTE, groups=("board",)),),
+        quick_approve=True,
+    )
+    request = pending(under)
+    for command, who, minutes in sorted(steps, key=lambda step: step[2]):
+        request = _step(request, command, who, NOW + minutes * MINUTE)
+        given_ = request.approvals
+        assert len({review.person for review in request.reviews}) == len(request.reviews)
+        assert [review.stage for review in given_] == sorted(review.stage for review in given_)
+        assert all(_was_entitled(review, stages, request) for review in given_)
+        assert not distinct_groups or _may_differ([set(review.groups) for review in given_])
+        full = [sum(r.stage == i for r in given_) for i in range(len(stages))]
+        limits = [stage.threshold for stage in stages]
+        assert all(have <= most for have, most in zip(full, limits, strict=True))
+        if request.status == "approved":
+            assert full == limits
+
+
+def _was_entitled(review: Review, stages: list[Stage], request: ApprovalRequest) -> bool:
+    added = {group for step in request.escalations for group in step.groups}
+    return bool(review.groups) and set(review.groups) <= {*stages[review.stage].groups, *added}
+
+
+def _may_differ(votes: list[set[str]]) -> bool:
+    if not votes:
+        return True
+    first, *others = votes
+    return any(_may_differ([vote - {group} for vote in others]) for group in first)

@@ -40,10 +40,12 @@ async def asks(
     return opened.request
 
 
-async def opens(placet: Placet, under: MatchedPolicy, request: str = "req_1") -> ApprovalRequest:
-    """A request that policy has given `under`, put into the store as the service does."""
+async def opens(
+    placet: Placet, under: MatchedPolicy, *, ago: timedelta = timedelta(0)
+) -> ApprovalRequest:
+    """A request that policy has given `under`, as if it had been opened some time `ago`."""
     now = await placet.store.records.now()
-    change = open_request(opening(request, under=under), now)
+    change = open_request(opening(under=under), now - ago)
     assert (await placet.store.records.open(change, now, None)).code == "OK"
     return change.request
 
