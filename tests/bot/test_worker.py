@@ -16,6 +16,7 @@ import pytest
 from apscheduler.jobstores.memory import MemoryJobStore
 
 from approvals.errors import PlacetError, StoreUnavailable
+from approvals.model import Escalation
 from approvals.policy.loader import Configuration
 from approvals.store.due import DueQueue
 from approvals.store.keys import Queue
@@ -24,10 +25,11 @@ from approvals.store.scripts import Claimed
 from approvals.store.subscription import Subscription
 from bot.telemetry import Metrics
 from bot.worker import Pace, QueueLoop, Worker
+from tests.approvals.samples import policy
 from tests.calling_back import Postman, calling, due_callbacks, postman, working
 from tests.conftest import ANNA, Engine, Placet, RealServer
 from tests.servers.callback_receiver import CallbackReceiver, callback_receiver, hangs_until
-from tests.stories.telling import asks, looks_and_votes, passes
+from tests.stories.telling import asks, history, looks_and_votes, opens, passes
 
 NOW = datetime(2026, 11, 23, 14, 17, tzinfo=UTC)
 EVER, MOMENT = timedelta(hours=1), timedelta(milliseconds=10)
@@ -273,6 +275,23 @@ async def test_a_decision_is_told_and_an_undecided_request_expires(
         (approved.id, "request.approved"),
         (undecided.id, "request.expired"),
     ]
+
+
+async def test_a_worker_reminds_and_escalates_each_once(
+    placet: Placet, post: Postman, receiver: CallbackReceiver
+) -> None:
+    minute = timedelta(minutes=1)
+    steps = (Escalation(after=2 * minute, groups=("duty",)),)
+    under = policy(remind=(minute,), escalate=steps, quick_approve=True)
+    request = await opens(placet, under, ago=3 * minute)
+    for _ in range(2):  # the second time nothing is due any more
+        claimed = await placet.store.deadlines.claim()
+        work = claimed.members, claimed.lease_end, claimed.now
+        await worker_of(post)._on_deadlines(*work)
+
+    types = [entry["type"] for entry in await history(placet, request.id)]
+    assert types == ["request.opened", "request.reminded", "request.escalated"]
+    assert receiver.deliveries == []
 
 
 async def test_two_workers_tell_each_decision_once(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from redis.asyncio import Redis
 
 from approvals import lifecycle
 from approvals.change import Change, Voting
-from approvals.model import MatchedPolicy, RequestId
+from approvals.model import Escalation, MatchedPolicy, RequestId
 from approvals.store.cards import CardPlace, card_place
 from approvals.store.keys import Keys
 from approvals.store.records import Stored
@@ -16,6 +18,7 @@ from approvals.store.times import millis
 from tests.approvals.samples import ANNA, BEN, CLI, EXPIRES_IN, GRANT_TTL, opening, policy
 
 BOTH = policy(notify=("desk", "duty"), threshold=2, quick_approve=True)
+MINUTE = timedelta(minutes=1)
 MEMBERS = ["req_1|desk", "req_1|duty"]
 
 
@@ -85,6 +88,17 @@ async def test_an_expiry_is_drawn(store: Store) -> None:
     at = stored.now + EXPIRES_IN
     await commit(store, stored, lifecycle.on_deadline(stored.request, at))
     assert await drawn(store) == MEMBERS
+
+
+async def test_a_reminder_is_drawn_and_an_escalation_in_its_own_places_too(store: Store) -> None:
+    steps = (Escalation(after=2 * MINUTE, notify=("managers", "desk")),)
+    under = policy(notify=("desk",), remind=(MINUTE,), escalate=steps)
+    stored = await opened(store, under)
+    await drawn(store)
+    for minutes, places in ((1, ["req_1|desk"]), (2, ["req_1|desk", "req_1|managers"])):
+        at = stored.request.created_at + minutes * MINUTE
+        stored = await commit(store, stored, lifecycle.on_deadline(stored.request, at))
+        assert await drawn(store) == places
 
 
 async def test_that_a_card_stands_or_that_none_does_is_not_drawn(store: Store) -> None:
