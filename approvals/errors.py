@@ -15,7 +15,7 @@ PlacetError
 │   ├── UnknownPerson          nobody known, where a person has to say who they are
 │   ├── NotAllowed             a right is missing
 │   ├── NotFound               no such thing, or not the caller's
-│   ├── NoApproverReachable    fewer may decide than the threshold needs
+│   ├── NoApproverReachable    who may decide cannot give what is needed
 │   ├── IdempotencyConflict    the key was used for another body
 │   ├── NotApprover            this person may not decide this request
 │   ├── OwnRequest             nobody decides their own request
