@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from approvals import lifecycle
 from approvals.errors import NotApprover, PlacetError
 from approvals.model import ApprovalRequest, Escalation, MatchedPolicy, PersonId
 from tests.approvals.samples import in_stages, policy
@@ -163,3 +164,18 @@ async def test_what_is_overdue_after_the_deadline_only_expires(placet: Placet) -
 def test_the_stories_rules_are_of_the_shape_that_policy_freezes() -> None:
     for rule in (STAGES, EACH, WAITING):
         assert MatchedPolicy.model_validate_json(rule.model_dump_json()) == rule
+
+
+async def test_a_step_that_would_be_committed_at_the_deadline_gives_way(placet: Placet) -> None:
+    request = await opens(placet, WAITING, ago=15 * MINUTE - timedelta(seconds=1))
+    stored = await placet.store.records.load(request.id)
+    assert stored is not None
+    late = lifecycle.on_deadline(stored.request, stored.now)
+    assert late is not None
+    assert late.request.escalated == 1
+    await set_store_time(placet, request.expires_at)
+
+    assert (await placet.store.records.commit(stored, late, "op-late")).code == "LATE"
+    (expired,) = await time_works(placet)
+
+    assert (expired.status, expired.escalated) == ("expired", 0)
