@@ -10,7 +10,10 @@ import socket
 
 import pytest
 
+from approvals.lifecycle import open_request
+from approvals.model import RequestId
 from bot.cli.wording import time_left
+from tests.approvals.samples import in_stages, opening, policy
 from tests.bot.cli.conftest import Answer, Office
 
 AS_ANNA = ("--as", "anna", "--reason", "Ticket checked")
@@ -203,6 +206,23 @@ async def test_the_first_of_two_approvals_says_what_is_missing(office: Office) -
     second = await office.shell("approve", request, *AS_BEN, "--yes")
     assert "approved by Anna Ek (anna) and Ben Okafor (ben)" in second.out
     assert "Its grant may be used until" in second.out
+
+
+async def test_who_is_not_asked_yet_is_told_who_is_and_may_deny(office: Office) -> None:
+    now = await office.store.records.now()
+    stages = in_stages((2, "duty"), (1, "privacy"))
+    under = policy(stages=stages, threshold=3, groups=("duty", "privacy"))
+    request = RequestId("req_" + "0" * 26)
+    change = open_request(opening(request, under=under), now)
+    assert (await office.store.records.open(change, now, None)).code == "OK"
+
+    early = await office.shell("approve", request, *AS_ANNA, "--yes")
+    assert early.code == 1
+    assert early.err == "Stage 1 of 2 is open: it still needs 2 approvals from duty.\n"
+    assert "0/3, stage 1 of 2: duty" in (await office.shell("pending")).out
+    denied = await office.shell("deny", request, *AS_ANNA, "--yes")
+    assert denied.code == 0
+    assert (await office.request(request)).status == "denied"
 
 
 async def test_approve_for_machines_is_one_document_with_the_view(office: Office) -> None:

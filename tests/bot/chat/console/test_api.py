@@ -9,10 +9,11 @@ import pytest
 
 from approvals.answer import callback_data
 from approvals.model import ApprovalRequest, RequestId
+from tests.approvals.samples import in_stages, policy
 from tests.bot.chat.console.conftest import NO_REQUEST, Console
-from tests.conftest import ANNA, BEN, BILLING, CLEO, JONAS, OLGA, Placet
+from tests.conftest import ANNA, BEN, BILLING, CLEO, CLI, JONAS, OLGA, Placet
 from tests.servers.asgi_client import Answered
-from tests.stories.telling import asks, looks_and_votes
+from tests.stories.telling import asks, looks_and_votes, opens
 
 REQUESTS = "/console/api/requests"
 # Section 1's request without `salt`, and what section 4 adds to it.
@@ -135,6 +136,21 @@ async def test_a_person_learns_what_they_may_decide_and_have_viewed(
     }
     await reviews(console, ANNA, request.id, decision="approve")
     assert (await listed(console, BEN))[request.id]["may_decide"] is False
+
+
+async def test_who_may_only_deny_yet_learns_that_too(console: Console, placet: Placet) -> None:
+    stages = in_stages((1, "privacy"), (1, "duty"))
+    request = await opens(
+        placet, policy(stages=stages, threshold=2, groups=("privacy", "duty"), quick_approve=True)
+    )
+
+    async def rights() -> list[tuple[object, object]]:
+        items = [(await listed(console, person))[request.id] for person in (ANNA, CLEO)]
+        return [(item["may_decide"], item["may_approve"]) for item in items]
+
+    assert await rights() == [(True, True), (True, False)]
+    await placet.service.review(request.id, ANNA, CLI, "approve")
+    assert await rights() == [(False, False), (True, True)]
 
 
 async def test_the_list_can_be_narrowed_by_status(console: Console, placet: Placet) -> None:
