@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from approvals import lifecycle
 from approvals.errors import NotApprover, PlacetError
 from approvals.model import ApprovalRequest, Escalation, MatchedPolicy, PersonId
+from approvals.policy.loader import load_configuration
 from tests.approvals.samples import in_stages, policy
+from tests.configurations import POLICY, write_configuration
 from tests.conftest import ANNA, BEN, CLEO, CLI, Placet
-from tests.stories.telling import history, looks_and_votes, opens, set_store_time, time_works
+from tests.stories.telling import asks, history, looks_and_votes, opens, set_store_time, time_works
 
 BOTH = ("privacy", "duty")
 STAGES = policy(
@@ -164,6 +167,19 @@ async def test_what_is_overdue_after_the_deadline_only_expires(placet: Placet) -
 def test_the_stories_rules_are_of_the_shape_that_policy_freezes() -> None:
     for rule in (STAGES, EACH, WAITING):
         assert MatchedPolicy.model_validate_json(rule.model_dump_json()) == rule
+
+
+async def test_the_file_says_it_and_the_request_keeps_it(placet: Placet, tmp_path: Path) -> None:
+    rule = "threshold: 2, groups: [privacy, duty]"
+    stages = "stages: [{threshold: 1, groups: [privacy]}, {threshold: 1, groups: [duty]}]"
+    write_configuration(tmp_path / "staged", policy=POLICY.replace(rule, stages))
+    placet.service.configuration = load_configuration(tmp_path / "staged")
+    request = await asks(placet, action="users.export", params=None)
+    with pytest.raises(NotApprover, match="Stage 1 of 2 is open"):
+        await looks_and_votes(placet, CLEO, request.id)
+    placet.service.configuration = placet.configuration  # a reload moves no goalpost
+    await looks_and_votes(placet, ANNA, request.id)
+    assert (await looks_and_votes(placet, CLEO, request.id)).status == "approved"
 
 
 async def test_a_step_that_would_be_committed_at_the_deadline_gives_way(placet: Placet) -> None:
