@@ -48,6 +48,8 @@ def test_the_defaults_of_what_is_stored_never_change() -> None:
         "escalate": (),
         "must_hold": (),
         "shadow": (),
+        "shadow_failed": (),
+        "receipt_within": None,
     }
     assert defaults(Asked) == {
         "ticket": None,
@@ -60,6 +62,7 @@ def test_the_defaults_of_what_is_stored_never_change() -> None:
         "context": {},
         "context_ignored": (),
         "callback_url": None,
+        "address": "",
     }
     assert defaults(Requester) == {"person": None, "owner": None, "given_name": None}
     assert defaults(Review) == {"reason": None, "stage": 0, "groups": ()}
