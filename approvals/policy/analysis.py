@@ -200,9 +200,7 @@ class Rulebook:
         return {
             "threshold": threshold,
             "groups": groups,
-            "stages": tuple(
-                Stage(threshold=one.threshold, groups=one.groups) for one in then.stages
-            ),
+            "stages": stages_of(then),
             "distinct_groups": then.distinct_groups,
             "quick_approve": then.quick_approve,
             "notify": self.policy.defaults.notify if then.notify is None else then.notify,
@@ -252,6 +250,11 @@ def voters(policy: Policy, then: Then) -> tuple[int, tuple[str, ...]]:
         return sum(stage.threshold for stage in then.stages), tuple(groups)
     defaults = policy.defaults
     return then.threshold or defaults.threshold, then.groups or defaults.groups
+
+
+def stages_of(then: Then) -> tuple[Stage, ...]:
+    """The parts of a review as they are frozen."""
+    return tuple(Stage(threshold=one.threshold, groups=one.groups) for one in then.stages)
 
 
 def _in_order(rules: Sequence[Rule]) -> Iterator[tuple[Part, Rule]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from approvals.policy.analysis import voters
+from approvals.model import Stage
+from approvals.policy.analysis import stages_of, voters
 from approvals.policy.document import (
     EVERY_REQUEST,
     GRANT_ONLY,
@@ -19,6 +20,7 @@ from approvals.policy.issues import Issue
 from approvals.policy.people import People, PeopleDocument
 from approvals.policy.shapes import Shaped
 from approvals.policy.source import Steps
+from approvals.seats import most_approvals
 
 
 def unsound_rules(file: Shaped[Policy]) -> Iterator[Issue]:
@@ -44,10 +46,17 @@ def too_few_people(file: Shaped[Policy], people: Shaped[PeopleDocument]) -> Iter
         threshold, groups = voters(policy, then)
         if not groups or not people.model.groups.keys() >= set(groups):
             continue  # told where rules and names are checked
-        count = len(persons.who_may_decide(groups, excluding=None))
-        if count < threshold:
-            who = f"only {count}" if count else "nobody"
-            message = f"{threshold} must approve, but {who} in {', '.join(groups)} may"
+        able = {
+            who: person.groups
+            for who in persons.who_may_decide(groups, excluding=None)
+            if (person := persons.person(who))
+        }
+        stages = stages_of(then) or (Stage(threshold=threshold, groups=groups),)
+        most = most_approvals(stages, distinct_groups=then.distinct_groups, able=able)
+        if most < threshold:
+            who = f"only {most}" if most else "nobody"
+            once = ", each once" if len(able) >= threshold else ""
+            message = f"{threshold} must approve, but {who} in {', '.join(groups)} may{once}"
             remedy = "Lower the threshold, or give more members the role approver"
             yield file.source.issue(steps, message, remedy)
 

@@ -33,7 +33,8 @@ class Comment(Frozen):
 class FullView(Frozen):
     """The full details of one revision, masked. `given_name` is the service's word for who asks.
 
-    `said` is what the person said who denied or cancelled.
+    `context` is what the service asserts, `context_ignored` what it may not. `said` is what the
+    person said who denied or cancelled.
     """
 
     request: dict[str, JsonValue]
@@ -49,6 +50,7 @@ class FullView(Frozen):
     fields: tuple[ViewedField, ...]
     hidden_fields: int
     context: dict[str, JsonValue]
+    context_ignored: tuple[str, ...]
     comments: tuple[Comment, ...]
     said: str | None
 
@@ -88,6 +90,7 @@ def full_view(request: ApprovalRequest, fields: Mapping[str, ShownField], marks:
         fields=tuple(shown),
         hidden_fields=asked.hidden_fields,
         context=asked.context,
+        context_ignored=asked.context_ignored,
         comments=tuple(
             Comment(person=given.person, text=given.reason)
             for given in request.approvals

@@ -363,8 +363,12 @@ def _details(view: FullView) -> Iterator[Fact]:
         yield Fact(label=f"Field {field.name}", line=(Said(text=field.value),))
     if view.hidden_fields:
         yield Fact(label="Not shown", line=(_many(view.hidden_fields, "more field"),))
+    # Of where somebody is and what they hold Placet knows only what the service says.
     for name, claim in view.context.items():
-        yield Fact(label=f"Context {name}", line=(Said(text=_shown(claim)),))
+        yield Fact(label=f"{name}, says the service", line=(Said(text=_shown(claim)),))
+    if view.context_ignored:
+        ignored = ", ".join(view.context_ignored)
+        yield Fact(label="Not believed of the service", line=(ignored,))
 
 
 def _quotes(view: FullView) -> Iterator[Quote]:

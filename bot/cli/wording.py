@@ -82,7 +82,11 @@ def details(
     rows += _row("fields", *(f"{field.name}: {field.value}" for field in view.fields))
     if view.hidden_fields:
         rows += _row("not shown", _count(view.hidden_fields, "more field"))
-    rows += _row("context", *(f"{name}: {_plain(value)}" for name, value in view.context.items()))
+    says = f"(says {request.service})"
+    rows += _row(
+        "context", *(f"{name}: {_plain(one)} {says}" for name, one in view.context.items())
+    )
+    rows += _row("ignored", *(f"{name} {says}, not believed" for name in view.context_ignored))
     rows += _state(request, naming, now)
     for comment in view.comments:
         rows += _row("comment", f"{naming.person(comment.person)}: {comment.text}")

@@ -286,7 +286,7 @@ def test_neither_does_any_other_message_but_the_review_form(state: str) -> None:
 def test_the_markers_are_seen_where_they_are_allowed() -> None:
     request = opened()
     form = MESSAGES.review_form(request, view_of(request), ANNA)
-    allowed = {"justification", "given_name", "ticket", "purpose", "plain", "context"}
+    allowed = {"justification", "given_name", "ticket", "purpose", "plain", "context", "ignored"}
     assert leaked(form) == allowed
 
 
@@ -485,7 +485,8 @@ def test_the_review_form_holds_everything_masked() -> None:
         "Field format": CANARIES["plain"],
         "Field email": "c***@c***.example",
         "Not shown": "2 more fields",
-        "Context geo.country": CANARIES["context"],
+        "geo.country, says the service": CANARIES["context"],
+        "Not believed of the service": CANARIES["ignored"],
     }
     assert view.subject.startswith("p_")
     (quote,) = form.card.quotes

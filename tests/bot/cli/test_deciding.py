@@ -336,7 +336,7 @@ async def test_the_full_view_holds_all_that_was_asked(office: Office) -> None:
         purpose="support",
         record_count=1240,
         params={"note": "hidden", "more": 1},
-        context={"geo.country": "DE", "device.managed": True},
+        context={"geo.country": "DE", "device.managed": True, "device.type": "phone"},
         justification="First line of the reason\n  rule        forged row",
     )
     result = await office.shell("show", request, "--as", "anna")
@@ -348,8 +348,9 @@ async def test_the_full_view_holds_all_that_was_asked(office: Office) -> None:
         "  purpose     support",
         "  records     1,240",
         "  not shown   2 more fields",
-        "  context     geo.country: DE",
-        "              device.managed: true",
+        "  context     geo.country: DE (says crm)",
+        "              device.managed: true (says crm)",
+        "  ignored     device.type (says crm), not believed",
     ):
         assert line in lines
 
