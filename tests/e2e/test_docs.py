@@ -15,9 +15,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from approvals.ask import Ask
-from approvals.policy.attributes import CLAIMABLE
+from approvals.model import Frozen
+from approvals.policy.analysis import language_of
+from approvals.policy.attributes import CLAIMABLE, KINDS
+from approvals.policy.document import (
+    GRANT_ONLY,
+    REVIEW_ONLY,
+    Action,
+    Channel,
+    Defaults,
+    EscalationEntry,
+    Policy,
+    Rule,
+    ShownField,
+    StageEntry,
+    Then,
+)
+from approvals.policy.expressions import BadCondition
+from approvals.policy.fixtures import FixturesDocument
 from approvals.signing import callback_secret, callback_signature
 from bot.settings import KNOWN
 from bot.telemetry import Metrics
@@ -29,6 +47,7 @@ from tests.e2e.processes import command, demo, http, stopped
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/service/README.md"
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), EXAMPLE]
+POLICY = ROOT / "docs/writing-policy.md"
 SERVICES, OPERATORS = ROOT / "docs/for-services.md", ROOT / "docs/for-operators.md"
 PICTURES = {f"pictures/{file.name}" for file in (ROOT / "docs/pictures").glob("*.png")}
 
@@ -179,6 +198,74 @@ def test_every_setting_and_metric_is_one() -> None:
     figures = Metrics().text().decode()
     known = {line.split()[2] for line in figures.splitlines() if line.startswith("# TYPE placet_")}
     assert metrics == {name for name in known if not name.endswith("_created")}
+
+
+KEYS = [
+    ("of the file", Policy),
+    ("of `defaults`", Defaults),
+    ("of an action", Action),
+    ("of a field", ShownField),
+    ("of a channel", Channel),
+    ("of a rule", Rule),
+    ("of `then`", Then),
+    ("of a stage", StageEntry),
+    ("of an escalation", EscalationEntry),
+]
+NONE_OF_IT = "must be there"
+
+
+@pytest.mark.parametrize(("where", "model"), KEYS)
+def test_every_key_of_policy_is_told_and_no_other(where: str, model: type[Frozen]) -> None:
+    table = rows(POLICY, f"key {where}")
+    assert {name for cells in table for name in named(cells[0])} == set(model.model_fields)
+    required = {name for cells in table if cells[-1] == NONE_OF_IT for name in named(cells[0])}
+    assert required == {name for name, key in model.model_fields.items() if key.is_required()}
+
+
+def test_each_key_of_then_stands_with_the_decisions_that_carry_it() -> None:
+    told: dict[str, set[str]] = {}
+    for cells in rows(POLICY, "key of `then`"):
+        told.setdefault(cells[1], set()).update(named(cells[0]))
+    assert told["review"] == set(REVIEW_ONLY)
+    assert told["approve, review"] == set(GRANT_ONLY)
+
+
+def test_every_attribute_is_told_and_who_says_so() -> None:
+    table = rows(POLICY, "attribute | kind")
+    assert {name for cells in table for name in named(cells[0])} == set(KINDS)
+    claims = {name for cells in table if cells[3] == "a claim" for name in named(cells[0])}
+    assert claims == set(CLAIMABLE)
+
+
+LANGUAGE = language_of(
+    Policy(version=1, actions={}, lists={"EEA": ("DE",), "BLOCKED": ("XA",), "STAFF": ("lead",)})
+)
+
+
+def test_its_conditions_are_some_and_what_it_calls_refused_is() -> None:
+    lines = block(POLICY, "", "requester.roles.exists").splitlines()
+    assert len(lines) == 10
+    assert [LANGUAGE.compile(line).text for line in lines] == lines
+    for refused in ("has(device.managed)", "dyn(1) == 1", "requester.roles.map(r, r) == []"):
+        with pytest.raises(BadCondition):
+            LANGUAGE.compile(refused)
+
+
+def test_the_better_condition_of_each_trap_is_one() -> None:
+    better = [named(cells[-1].replace("\\|", "|")) for cells in rows(POLICY, "you wrote")]
+    lines = [names[-1] for names in better if names and re.search(r"\w\.\w", names[-1])]
+    conditions = [
+        str(yaml.safe_load(line)["when"]) if line.startswith("when: ") else line for line in lines
+    ]
+    for condition in conditions:
+        if condition != '"10.4."':
+            assert LANGUAGE.compile(condition).names
+    assert len(conditions) == 6
+
+
+def test_its_fixtures_have_their_shape() -> None:
+    cases = FixturesDocument.model_validate(yaml.safe_load(block(POLICY, "yaml", "cases:"))).cases
+    assert [case.expect.decision for case in cases] == ["deny", "review"]
 
 
 @cache
