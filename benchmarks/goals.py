@@ -26,6 +26,23 @@ def goals(results: Json, sizes: Sizes) -> list[Json]:
     ]
 
 
+def policy_goals(results: Json) -> list[Json]:
+    """The aims for policy; `is_met` is null where it was not measured."""
+    load, decisions, memory = "load", "decisions", "memory"
+    without, whole = ("without_fixtures", "median_ms"), ("with_fixtures", "median_ms")
+    told = [
+        _goal("load of 500 rules, ms", "<", 1000, _at(results, load, *without)),
+        _goal("the same with 200 fixtures, ms", "<", 1000, _at(results, load, *whole)),
+    ]
+    for case in ("worst_case", "mixed", "errs"):
+        rate = _at(results, decisions, case, "median_per_s")
+        told.append(_goal(f"decisions per second, {case}", ">=", 20_000, rate))
+    for case in ("decided", "every_second_errs"):
+        growth = _at(results, memory, case, "growth_kib")
+        told.append(_goal(f"growth of memory, {case}, KiB", "<", 1024, growth))
+    return told
+
+
 _RATIO = ("post", "results", "64", "ratio")
 _AT_ONCE = ("expiry", "at_once")
 _MET: dict[str, Callable[[float, float], bool]] = {">=": ge, "<": lt}

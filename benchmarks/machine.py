@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -20,11 +21,8 @@ async def described(stage: Stage) -> Json:
     """The machine, the versions and the store's settings."""
     server = await stage.facts("server")
     return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
+        **host(_PACKAGES),
         "load_generator": "on the same cores",
-        "versions": {name: version(name) for name in _PACKAGES},
         "store": {
             "engine": f"{server.get('server_name', 'redis')} "
             f"{server.get('valkey_version', server['redis_version'])}",
@@ -34,6 +32,16 @@ async def described(stage: Stage) -> Json:
             "median_ms_of_one_fsync": _fsync_ms(stage.directory / "fsync"),
         },
         "processes": {"web": 1, "worker": 1},
+    }
+
+
+def host(packages: Sequence[str]) -> Json:
+    """The machine, and the versions of what is measured."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "versions": {name: version(name) for name in packages},
     }
 
 
