@@ -14,7 +14,7 @@ from typing import Literal
 from approvals.change import DenyRule
 from approvals.errors import UnknownAction
 from approvals.model import ActionId, Escalation, MatchedPolicy, PolicyDecision, Stage
-from approvals.policy.attributes import KINDS, SIZES
+from approvals.policy.attributes import KINDS, MAY_BE_ABSENT, SIZES
 from approvals.policy.document import NO_MATCH, Action, Policy, Rule, Then
 from approvals.policy.expressions import Condition, Facts, Language, Together, Truth
 from approvals.policy.globs import matches_any
@@ -61,7 +61,7 @@ class _Decided:
     """The rule that decides, if any, and what the shadow rules would have said."""
 
     rule: Rule | None
-    is_error: bool = False
+    error: str = ""
     shadow: tuple[str, ...] = ()
     shadow_failed: tuple[str, ...] = ()
 
@@ -84,7 +84,7 @@ class Rulebook:
         self._language = language_of(policy)
         self._conditions = {rule.id: self._language.compile(rule.when) for rule in policy.rules}
         self._concerned: dict[ActionId, _Concerned] = {}
-        self._terms: dict[tuple[ActionId, str], Terms] = {}
+        self._terms: dict[tuple[ActionId, str, str], Terms] = {}
 
     def terms(
         self,
@@ -94,8 +94,7 @@ class Rulebook:
     ) -> Terms:
         """The terms for `inquiry`; the smallest of the lengths holds. Raises `UnknownAction`."""
         decided = self._decide(inquiry)
-        usual = self._usual(inquiry.action, decided) if not decided.is_error else None
-        terms = usual or self._agreed(inquiry.action, decided, self._failure(decided, inquiry))
+        terms = self._agreed(inquiry.action, decided)
         if decided.shadow or decided.shadow_failed:
             told = {"shadow": decided.shadow, "shadow_failed": decided.shadow_failed}
             terms = replace(terms, matched=terms.matched.model_copy(update=told))
@@ -111,7 +110,7 @@ class Rulebook:
         rule = decided.rule
         if rule is None or rule.then.decision != "deny":
             return None
-        say = self._failure(decided, inquiry) or rule.then.say or rule.why
+        say = self._failure(decided) or rule.then.say or rule.why
         return DenyRule(rule.id, say or None)
 
     def explain(self, inquiry: Inquiry) -> tuple[Trial, ...]:
@@ -136,36 +135,35 @@ class Rulebook:
 
     def _decide(self, inquiry: Inquiry) -> _Decided:
         concerned = self._rules_about(inquiry.action)
-        truths = concerned.together.judge(self._facts(inquiry, concerned.names))
-        tried = [
-            (part, rule, truth) for (part, rule), truth in zip(concerned.rules, truths, strict=True)
-        ]
-        first = next((one for one in tried if one[0] != "shadow" and one[2] is not False), None)
-        shadow = tuple(rule.id for part, rule, truth in tried if part == "shadow" and truth)
-        failed = tuple(rule.id for part, rule, truth in tried if part == "shadow" and truth is None)
-        if first is None:
-            return _Decided(None, shadow=shadow, shadow_failed=failed)
-        return _Decided(first[1], first[2] is None, shadow, failed)
+        judged = concerned.together.judge(self._facts(inquiry, concerned.names))
+        tried = list(zip(concerned.rules, judged, strict=True))
+        shadow = [(rule.id, one.truth) for (part, rule), one in tried if part == "shadow"]
+        matched = tuple(rule for rule, truth in shadow if truth)
+        failed = tuple(rule for rule, truth in shadow if truth is None)
+        for (part, rule), one in tried:
+            if part != "shadow" and one.truth is not False:
+                return _Decided(rule, one.error, matched, failed)
+        return _Decided(None, shadow=matched, shadow_failed=failed)
 
     def _then(self, decided: _Decided) -> Then:
         defaults = self.policy.defaults
         if decided.rule is None:
             # An unmatched request is never approved: the file cannot even say so.
             return Then(decision=defaults.on_no_match)
-        if not decided.is_error:
+        if not decided.error:
             return decided.rule.then
         is_denial = decided.rule.then.decision == "deny"
         return Then(decision="deny" if is_denial else defaults.on_error)
 
-    def _usual(self, action: ActionId, decided: _Decided) -> Terms:
+    def _agreed(self, name: ActionId, decided: _Decided) -> Terms:
         """The terms by a rule for an action, made once: thousands of requests meet the same."""
-        key = (action, decided.rule.id if decided.rule else NO_MATCH)
+        key = (name, decided.rule.id if decided.rule else NO_MATCH, decided.error)
         known = self._terms.get(key)
         if known is None:
-            known = self._terms[key] = self._agreed(action, decided, "")
+            known = self._terms[key] = self._made(name, decided)
         return known
 
-    def _agreed(self, name: ActionId, decided: _Decided, failure: str) -> Terms:
+    def _made(self, name: ActionId, decided: _Decided) -> Terms:
         action = self.policy.actions.get(name)
         if action is None:
             raise UnknownAction(
@@ -173,7 +171,7 @@ class Rulebook:
             )
         defaults, then = self.policy.defaults, self._then(decided)
         return Terms(
-            matched=self._matched(decided.rule, then, action, failure),
+            matched=self._matched(decided.rule, then, action, self._failure(decided)),
             expires_in=_smallest(defaults.expires_in, then.expires_in, action.expires_in),
             grant_ttl=_smallest(defaults.grant_ttl, then.grant_ttl, action.grant_ttl),
             uses=min(filter(None, (then.uses, action.uses)), default=defaults.uses),
@@ -211,14 +209,13 @@ class Rulebook:
             ),
         }
 
-    def _failure(self, decided: _Decided, inquiry: Inquiry) -> str:
+    def _failure(self, decided: _Decided) -> str:
         """Why the rule that ends the search could not be judged; empty where it could."""
-        if decided.rule is None or not decided.is_error:
+        if not decided.error:
             return ""
-        error = self._conditions[decided.rule.id].judge(self._facts(inquiry)).error
         is_review = self._then(decided).decision == "review"
         so = "so people decide" if is_review else "and in doubt nothing is allowed"
-        return f"The rule could not be judged: {error}, {so}"
+        return f"The rule could not be judged: {decided.error}, {so}"
 
     def _facts(self, inquiry: Inquiry, names: frozenset[str] | None = None) -> Facts:
         values = {**inquiry.values, "now": inquiry.at, "tz": self.policy.defaults.timezone}
@@ -240,7 +237,7 @@ class Rulebook:
 
 def language_of(policy: Policy) -> Language:
     """What the conditions of `policy` may name."""
-    return Language(KINDS, SIZES, policy.lists)
+    return Language(KINDS, SIZES, policy.lists, MAY_BE_ABSENT)
 
 
 def voters(policy: Policy, then: Then) -> tuple[int, tuple[str, ...]]:

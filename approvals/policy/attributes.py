@@ -78,6 +78,7 @@ GIVEN: Mapping[str, Kind] = {
     "now": "time",
     "tz": "text",
 }
+MAY_BE_ABSENT = frozenset({"request.record_count"})
 KINDS: Mapping[str, Kind] = {
     **GIVEN,
     **{name: attribute.kind for name, attribute in CLAIMABLE.items()},

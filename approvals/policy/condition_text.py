@@ -6,11 +6,9 @@ CEL is parsed by the engine alone; here are only its tokens (cel-spec, doc/langd
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
-
-from approvals.policy.issues import suggestion
 
 # The engine's own budget for one evaluation; past it every answer is an error.
 MOST_STEPS = 10_000
@@ -83,7 +81,7 @@ def names_in(found: Sequence[Token], known: Collection[str]) -> tuple[str, ...]:
 
 
 def refused_calls(found: Sequence[Token]) -> list[TextFault]:
-    """Each call of what the engine knows and a policy is better without."""
+    """Each call that the engine knows and a policy is better without."""
     faults = []
     for token, after in pairwise(found):
         if token.kind != "name" or after.text != "(":
@@ -92,24 +90,49 @@ def refused_calls(found: Sequence[Token]) -> list[TextFault]:
         if name in _REFUSED:
             reason, remedy = _REFUSED[name]
             faults.append(TextFault(token.offset, f"`{name}` {reason}", remedy))
-    return faults
+    return [*faults, *_without_zone(found)]
+
+
+def _without_zone(found: Sequence[Token]) -> Iterator[TextFault]:
+    for token, first, second in zip(found, found[1:], found[2:], strict=False):
+        if token.text.startswith("now.get") and (first.text, second.text) == ("(", ")"):
+            message = f"`{token.text}()` would tell of UTC, not of the policy's time zone"
+            yield TextFault(token.offset, message, f"Write {token.text}(tz)")
+
+
+@dataclass(frozen=True, slots=True)
+class Possible:
+    """Which texts an attribute can be, and what to write in place of one that it cannot."""
+
+    fits: Callable[[str], bool]
+    remedy: Callable[[str], str]
+
+    def fault(self, name: str, text: str, offset: int = 0) -> TextFault | None:
+        """What is wrong with comparing `name` with `text`."""
+        if self.fits(text):
+            return None
+        return TextFault(offset, f"`{name}` is never `{text}`", self.remedy(text))
 
 
 def unmet_constants(
-    found: Sequence[Token], known: Mapping[str, Collection[str]]
-) -> list[TextFault]:
+    found: Sequence[Token], possible: Mapping[str, Possible]
+) -> Iterator[TextFault]:
     """Each text that an attribute is compared with (==, !=, in [...]) and that it never is.
 
-    `known` has all texts that an attribute can be. The engine knows of kinds only: a misspelt
-    text would compile, and fit nobody.
+    The engine knows of kinds only: a misspelt text would compile, and fit nobody.
     """
-    faults = []
     for name, constant in _compared(found):
-        text = constant.text.strip("'\"")
-        if name in known and text not in known[name]:
-            message = f"`{name}` is never `{text}`"
-            faults.append(TextFault(constant.offset, message, suggestion(text, known[name])))
-    return faults
+        if name in possible:
+            text = constant.text.strip("'\"")
+            if fault := possible[name].fault(name, text, constant.offset):
+                yield fault
+
+
+def looked_up(found: Sequence[Token]) -> Iterator[tuple[str, str]]:
+    """Each attribute that is looked up in a list, with the list's name."""
+    for first, middle, last in zip(found, found[1:], found[2:], strict=False):
+        if (first.kind, middle.text, last.kind) == ("name", "in", "name"):
+            yield first.text, last.text
 
 
 def _compared(found: Sequence[Token]) -> Iterator[tuple[str, Token]]:

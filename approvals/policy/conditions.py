@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from approvals.errors import MOST_FINDINGS
 from approvals.model import ActionId
 from approvals.policy.analysis import Rulebook
 from approvals.policy.attributes import CLAIMABLE, KINDS, LATER, SIZES
-from approvals.policy.condition_text import tokens, unmet_constants
+from approvals.policy.condition_text import Possible, looked_up, tokens, unmet_constants
 from approvals.policy.document import Policy, Rule
 from approvals.policy.engine_words import INPUTS_DO_NOT_MATTER
 from approvals.policy.expressions import BadCondition, Condition, Facts, Language, Value
 from approvals.policy.globs import matches_any
 from approvals.policy.inquiry import Inquiry
-from approvals.policy.issues import Issue
+from approvals.policy.issues import Issue, suggestion
 from approvals.policy.shapes import Shaped
 from approvals.policy.source import Source, Steps
 
@@ -71,18 +71,48 @@ def _compiled(file: Shaped[Policy], policy: Policy, services: Collection[str]) -
         except BadCondition as error:
             yield from _told(file.source, steps, error)
         else:
-            texts = {**_purposes(policy, rule), **({"service": services} if services else {})}
-            for fault in unmet_constants(tokens(rule.when), texts):
-                yield file.source.issue_within(steps, fault.offset, fault.message, fault.remedy)
+            yield from _unmet(file.source, steps, rule, _possible(policy, rule, services), known)
             yield from _senseless(file.source, steps, rule, language.facts, condition)
 
 
-def _purposes(policy: Policy, rule: Rule) -> Mapping[str, Collection[str]]:
-    """What purpose a request can have that the rule is about; nothing where any is accepted."""
+def _unmet(
+    source: Source,
+    steps: Steps,
+    rule: Rule,
+    possible: Mapping[str, Possible],
+    lists: Mapping[str, Sequence[str]],
+) -> Iterator[Issue]:
+    found = tokens(rule.when)
+    for fault in unmet_constants(found, possible):
+        yield source.issue_within(steps, fault.offset, fault.message, fault.remedy)
+    for name, listed in looked_up(found):
+        for index, text in enumerate(lists.get(listed, ()) if name in possible else ()):
+            if never := possible[name].fault(name, text):
+                yield source.issue(("lists", listed, index), never.message, never.remedy)
+
+
+def _possible(policy: Policy, rule: Rule, services: Collection[str]) -> Mapping[str, Possible]:
+    """Which texts the attributes can be, as far as that is known."""
     about = [one for name, one in policy.actions.items() if matches_any(rule.actions, name)]
-    if not all(action.purposes for action in about):
-        return {}
-    return {"request.purpose": {"", *(purpose for one in about for purpose in one.purposes)}}
+    purposes = {"", *(purpose for one in about for purpose in one.purposes)}
+    known = {name: _shape_of(name) for name in ("geo.country", "device.type")}
+    if services:
+        known["service"] = _one_of(services)
+    if about and all(action.purposes for action in about):
+        known["request.purpose"] = _one_of(purposes)
+    return known
+
+
+def _one_of(choice: Collection[str]) -> Possible:
+    named = [text for text in choice if text]
+    return Possible(lambda text: text in choice, lambda text: suggestion(text, named))
+
+
+def _shape_of(name: str) -> Possible:
+    one = CLAIMABLE[name]
+    return Possible(
+        lambda text: text == one.default or one.fits(text), lambda _: f"Write {one.wanted}"
+    )
 
 
 def _told(source: Source, steps: Steps, error: BadCondition) -> Iterator[Issue]:

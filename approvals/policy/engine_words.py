@@ -152,6 +152,10 @@ def _mismatch(offset: int, operator: str, types: str) -> TextFault:
 def _mended(operator: str, types: str) -> str:
     if operator == "in" and types.startswith("string"):
         return "Write == for a text, and `in` for a list"
+    if operator == "!":
+        return "Put what is denied in brackets: !(geo.country in EEA)"
+    if operator in ("==", "!=") and types in ("list(string), string", "string, list(string)"):
+        return 'Write "lead" in requester.roles'
     if operator == "contains" and types.startswith("list"):
-        return 'For a list write "..." in the list'
+        return 'Write "lead" in requester.roles'
     return "Compare it with something first" if "," not in types else "Compare values of one kind"

@@ -64,6 +64,13 @@ class Judged:
     truth: Truth
     error: str = ""
 
+    def __post_init__(self) -> None:
+        if (self.truth is None) is not bool(self.error):
+            raise ValueError("an error has its reason, and nothing else has")
+
+
+_HOLDS, _FAILS = Judged(truth=True), Judged(truth=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -81,7 +88,7 @@ class Condition:
             return Judged(None, reason(str(error)))
         if value.type().name() != "BOOL":
             return Judged(None, reason(str(value.value())))
-        return Judged(value.value() is True)
+        return _HOLDS if value.value() is True else _FAILS
 
     @property
     def is_constant(self) -> bool:
@@ -102,7 +109,7 @@ class Facts:
 class Language:
     """What conditions may name: attributes with their kinds, and the policy's lists.
 
-    `sizes` tells the most items of each attribute that is a list.
+    `sizes` tells the most items of each attribute that is a list; `unsure` which may be absent.
     """
 
     def __init__(
@@ -110,6 +117,7 @@ class Language:
         kinds: Mapping[str, Kind],
         sizes: Mapping[str, int],
         lists: Mapping[str, Sequence[str]],
+        unsure: Collection[str] = (),
     ) -> None:
         check_engine(version(_ENGINE))
         self.lists: Mapping[str, list[str]] = {name: list(items) for name, items in lists.items()}
@@ -117,6 +125,7 @@ class Language:
         variables = {name: _TYPES[one] for name, one in kinds.items()}
         variables |= dict.fromkeys(lists, _TYPES["texts"])
         self._names = frozenset(variables)
+        self._unsure = frozenset(unsure)
         self._numbers = [name for name, one in kinds.items() if one == "number"]
         self._env = cel.NewEnv(variables=variables)
 
@@ -148,39 +157,56 @@ class Language:
 
     def together(self, conditions: Sequence[Condition]) -> Together:
         """`conditions`, all of this language, to be judged at once."""
-        return Together(self._env, conditions)
+        return Together(self._env, conditions, self._unsure)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some of the conditions that are judged together, and their places among all."""
+
+    places: Sequence[int]
+    conditions: Sequence[Condition]
+    joined: cel.Expression | None
 
 
 class Together:
-    """Several conditions judged in one evaluation, in a fraction of the time.
+    """Several conditions judged in few evaluations, in a fraction of the time.
 
-    Where one of them gives an error all are judged singly, so that each error stays its own.
+    Where one of a part gives an error that part is judged singly, so that each error stays its
+    own. Conditions that name what may be absent stand apart, and slow down no other.
     """
 
-    def __init__(self, env: cel.Env, conditions: Sequence[Condition]) -> None:
-        self._chunks = [
-            (part := conditions[start : start + _TOGETHER], _joined(env, part))
-            for start in range(0, len(conditions), _TOGETHER)
+    def __init__(
+        self, env: cel.Env, conditions: Sequence[Condition], unsure: Collection[str]
+    ) -> None:
+        is_unsure = [not set(unsure).isdisjoint(one.names) for one in conditions]
+        self._parts = [
+            _part(env, conditions, places[start : start + _TOGETHER])
+            for wanted in (False, True)
+            for places in [[place for place, one in enumerate(is_unsure) if one is wanted]]
+            for start in range(0, len(places), _TOGETHER)
         ]
 
-    def judge(self, facts: Facts) -> list[Truth]:
-        """The truth of each condition, in their order."""
-        truths: list[Truth] = []
-        for conditions, joined in self._chunks:
-            truths += _at_once(joined, facts) or [one.judge(facts).truth for one in conditions]
-        return truths
+    def judge(self, facts: Facts) -> list[Judged]:
+        """What each condition says, in their order."""
+        judged: dict[int, Judged] = {}
+        for part in self._parts:
+            said = _at_once(part.joined, facts) or [one.judge(facts) for one in part.conditions]
+            judged |= zip(part.places, said, strict=True)
+        return [judged[place] for place in range(len(judged))]
 
 
-def _joined(env: cel.Env, conditions: Sequence[Condition]) -> cel.Expression | None:
+def _part(env: cel.Env, conditions: Sequence[Condition], places: Sequence[int]) -> _Part:
+    part = [conditions[place] for place in places]
     # Each compiles by itself, so none can close its bracket; a comment ends with its line.
-    texts = ",".join(f"({one.text}\n)" for one in conditions)
+    texts = ",".join(f"({one.text}\n)" for one in part)
     try:
-        return env.compile(f"[{texts}]")
+        return _Part(places, part, env.compile(f"[{texts}]"))
     except RuntimeError:  # too deep by the brackets around it
-        return None
+        return _Part(places, part, None)
 
 
-def _at_once(joined: cel.Expression | None, facts: Facts) -> list[Truth] | None:
+def _at_once(joined: cel.Expression | None, facts: Facts) -> list[Judged] | None:
     if joined is None:
         return None
     try:
@@ -191,7 +217,7 @@ def _at_once(joined: cel.Expression | None, facts: Facts) -> list[Truth] | None:
         return None
     truths = value.plain_value()
     is_clean = isinstance(truths, list) and all(one is True or one is False for one in truths)
-    return list(truths) if is_clean else None
+    return [_HOLDS if one else _FAILS for one in truths] if is_clean else None
 
 
 def check_engine(installed: str) -> None:

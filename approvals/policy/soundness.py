@@ -33,7 +33,7 @@ def unsound_rules(file: Shaped[Policy]) -> Iterator[Issue]:
         steps: Steps = ("rules", file.row("rules", index))
         yield from _misplaced_keys(file, (*steps, "then"), rule.then)
         yield from _contradictions(file, (*steps, "then"), rule.then)
-        yield from _too_late(file, (*steps, "then"), rule.then, file.model)
+        yield from _too_late(file, (*steps, "then"), rule, file.model)
         yield from _unreachable(file, steps, rule, earlier)
 
 
@@ -114,10 +114,14 @@ def _contradictions(file: Shaped[Policy], steps: Steps, then: Then) -> Iterator[
         yield file.source.key_issue((*steps, "distinct_groups"), message, remedy)
 
 
-def _too_late(file: Shaped[Policy], steps: Steps, then: Then, policy: Policy) -> Iterator[Issue]:
-    if not file.holds("defaults"):
+def _too_late(file: Shaped[Policy], steps: Steps, rule: Rule, policy: Policy) -> Iterator[Issue]:
+    if not (file.holds("defaults") and file.holds("actions")):
         return
-    end = min(policy.defaults.expires_in, then.expires_in or policy.defaults.expires_in)
+    then, most = rule.then, policy.defaults.expires_in
+    about = [one for name, one in policy.actions.items() if _fits(rule, name)]
+    # Where the actions differ, what never comes for one may come for another.
+    longest = max((one.expires_in or most for one in about), default=most)
+    end = min(most, longest, then.expires_in or most)
     reminders = [(("remind", i), after) for i, after in enumerate(then.remind)]
     steps_up = [(("escalate", i, "after"), one.after) for i, one in enumerate(then.escalate)]
     for times in (reminders, steps_up):

@@ -14,10 +14,10 @@ from pydantic import JsonValue
 
 from approvals.model import ActionId, Asked, Requester, ServiceId
 from approvals.policy.attributes import CLAIMABLE, KINDS
-from approvals.policy.document import Policy
+from approvals.policy.document import Action, Policy
 from approvals.policy.inquiry import Inquiry, inquiry_of
 from approvals.policy.issues import suggestion
-from approvals.policy.services import Services
+from approvals.policy.services import Service, Services
 
 Given = Mapping[str, JsonValue]
 MOST_RECORDS = 2**53 - 1
@@ -34,10 +34,14 @@ class GivenFault:
 
 @dataclass(frozen=True, slots=True)
 class Supposed:
-    """A request that nobody has sent. `ignored` is what its service may not assert."""
+    """A request that nobody has sent. `ignored` is what its service may not assert.
+
+    `hindrances` tell why a real one would be refused before policy is asked.
+    """
 
     inquiry: Inquiry
     ignored: tuple[str, ...] = ()
+    hindrances: tuple[str, ...] = ()
 
 
 def _is_text(value: JsonValue) -> bool:
@@ -118,7 +122,16 @@ def suppose(given: Given, policy: Policy, services: Services) -> Supposed:
     )
     at = datetime.fromisoformat(str(said["now"])).astimezone(UTC)
     inquiry = inquiry_of(asked, service.id if service else ServiceId(""), at)
-    return Supposed(inquiry, tuple(name for name in claims if name not in may_assert))
+    ignored = tuple(name for name in claims if name not in may_assert)
+    return Supposed(inquiry, ignored, tuple(_hindrances(action, asked, service)))
+
+
+def _hindrances(action: Action, asked: Asked, service: Service | None) -> Iterator[str]:
+    """Why such a request would not come as far as policy."""
+    if service and not service.may_ask(asked.action):
+        yield f"{service.id} may not ask for {asked.action} (services.yaml)"
+    if asked.purpose and action.purposes and asked.purpose not in action.purposes:
+        yield f"{asked.action} accepts {', '.join(action.purposes)} only as purpose"
 
 
 def _unfit(name: str, value: JsonValue) -> Iterator[GivenFault]:

@@ -41,6 +41,7 @@ MAX_DEPTH = 20
 _CORE = "tag:yaml.org,2002:"
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)")
 _BARE_MARK = re.compile(r"(?:[:-]\s+|[\[,{]\s*)([!*&%@`])")
+_QUOTED_START = re.compile(r"""[:-]\s+("[^"]*"|'[^']*')\s+[^\s#,}\]]""")
 _QUOTE = 'Put the whole text in quotes: "..."'
 _BEGIN = "beginning with a copy of Placet's examples/config"
 _RESOLVER = Resolver()
@@ -93,6 +94,9 @@ def _unreadable(builder: _Builder, text: str, error: yaml.YAMLError) -> Source:
     before = "".join(text.split("\n")[line - 1 : line])[:column]
     if bare := _BARE_MARK.search(before):
         message, remedy = f"an unquoted text cannot begin with `{bare[1]}` in YAML", _QUOTE
+    elif quoted := _QUOTED_START.search("".join(text.split("\n")[line - 1 : line])):
+        message = "a text that begins with a quote ends with the next one"
+        remedy, column = "Put the whole text in single quotes: '...'", quoted.start(1) + 1
     issue = Issue(builder.file, line, column, message, remedy)
     return Source(builder.file, issues=(*builder.issues, issue), text=text)
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from approvals.policy.condition_text import (
+    Possible,
     TextFault,
+    looked_up,
     names_in,
     refused_calls,
     runaway,
@@ -78,7 +80,7 @@ def test_what_may_run_away_is_told_by_its_reason() -> None:
     assert long.message == "may take more than 10,000 steps"
 
 
-KNOWN = {"service": {"crm", "quiet"}}
+KNOWN = {"service": Possible(lambda text: text in ("crm", "quiet"), lambda _: "Write crm")}
 
 
 @pytest.mark.parametrize(
@@ -93,9 +95,7 @@ KNOWN = {"service": {"crm", "quiet"}}
 )
 def test_a_text_that_an_attribute_never_is_is_told(text: str) -> None:
     [fault] = unmet_constants(tokens(text), KNOWN)
-    assert fault == TextFault(
-        text.index("crn") - 1, "`service` is never `crn`", "Did you mean `crm`?"
-    )
+    assert fault == TextFault(text.index("crn") - 1, "`service` is never `crn`", "Write crm")
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,21 @@ def test_a_text_that_an_attribute_never_is_is_told(text: str) -> None:
     ],
 )
 def test_other_texts_are_nobodys_business(text: str) -> None:
-    assert not unmet_constants(tokens(text), KNOWN)
+    assert not list(unmet_constants(tokens(text), KNOWN))
+
+
+def test_lists_that_an_attribute_is_looked_up_in_are_found() -> None:
+    found = tokens("geo.country in EEA && !(a.b in C) || 'x' in D || e in ['f']")
+    assert list(looked_up(found)) == [("geo.country", "EEA"), ("a.b", "C")]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_refused"),
+    [
+        ("now.getHours() > 1", True),
+        ("now . getHours( ) > 1", True),
+        ("now.getHours(tz) > 1", False),
+    ],
+)
+def test_a_time_without_its_zone_is_refused(text: str, is_refused: bool) -> None:
+    assert bool(refused_calls(tokens(text))) is is_refused

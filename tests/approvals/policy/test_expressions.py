@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals.policy.attributes import KINDS, SIZES
+from approvals.policy.attributes import KINDS, MAY_BE_ABSENT, SIZES
 from approvals.policy.condition_text import TextFault
 from approvals.policy.expressions import (
     BadCondition,
@@ -21,7 +21,8 @@ from approvals.policy.expressions import (
     check_engine,
 )
 
-LANGUAGE = Language(KINDS, SIZES, {"EEA": ["DE", "FR"], "LONG": [f"x{n}" for n in range(1000)]})
+LISTS = {"EEA": ["DE", "FR"], "LONG": [f"x{n}" for n in range(1000)]}
+LANGUAGE = Language(KINDS, SIZES, LISTS, MAY_BE_ABSENT)
 KNOWN: dict[str, Value] = {
     "service": "crm",
     "requester.id": "okta:1",
@@ -151,6 +152,12 @@ def test_a_pattern_that_backtracks_elsewhere_takes_no_time_here() -> None:
     ) == Judged(False)
 
 
+def test_an_error_has_its_reason_and_nothing_else_has() -> None:
+    for truth, error in ((None, ""), (True, "x"), (False, "x")):
+        with pytest.raises(ValueError, match="an error has its reason"):
+            Judged(truth, error)
+
+
 # Trap 15.
 def test_another_series_of_the_engine_is_refused_at_the_start() -> None:
     check_engine(version("cel-expr-python"))
@@ -190,19 +197,19 @@ def test_together_they_say_what_each_says_alone(
     conditions = [LANGUAGE.compile(text) for text in texts]
     values = {name: value for name, value in {**KNOWN, **changes}.items() if name not in absent}
     facts = LANGUAGE.facts(values)
-    alone = [condition.judge(facts).truth for condition in conditions]
+    alone = [condition.judge(facts) for condition in conditions]
     assert LANGUAGE.together(conditions).judge(facts) == alone
 
 
 def test_together_past_the_budget_each_still_has_its_own() -> None:
     conditions = [LANGUAGE.compile("LONG.all(a, a != '')")] * 15
     facts = LANGUAGE.facts(KNOWN)
-    assert LANGUAGE.together(conditions).judge(facts) == [True] * 15
+    assert LANGUAGE.together(conditions).judge(facts) == [Judged(True)] * 15
 
 
 def test_what_fits_alone_but_is_too_deep_together_is_judged_alone() -> None:
     deep = LANGUAGE.compile("(" * 31 + "device.managed" + ")" * 31)
-    assert LANGUAGE.together([deep, deep]).judge(LANGUAGE.facts(KNOWN)) == [True, True]
+    assert LANGUAGE.together([deep, deep]).judge(LANGUAGE.facts(KNOWN)) == [Judged(True)] * 2
 
 
 def test_only_the_lists_that_are_named_are_handed_over() -> None:

@@ -93,6 +93,18 @@ def test_a_claim_that_the_service_may_not_assert_is_dropped_and_named(tmp_path: 
     assert nobody.inquiry.values["device.type"] == "phone"
 
 
+def test_what_would_be_refused_before_policy_is_told_with_the_case(tmp_path: Path) -> None:
+    configuration = _read(tmp_path).configuration
+    assert configuration
+    given: dict[str, JsonValue] = {**BASE, "service": "quiet", "request.purpose": "sport"}
+    told = suppose(given, configuration.policy, configuration.services).hindrances
+    assert told == ("quiet may not ask for customer.export (services.yaml)",)
+    read = suppose(
+        {**given, "action": "customer.read"}, configuration.policy, configuration.services
+    )
+    assert read.hindrances == ("customer.read accepts support only as purpose",)
+
+
 def test_what_is_given_becomes_the_request(tmp_path: Path) -> None:
     configuration = _read(tmp_path).configuration
     assert configuration

@@ -274,6 +274,17 @@ def test_a_time_in_seconds_is_told_in_seconds(tmp_path: Path) -> None:
     assert told.endswith("after 45s. Choose a shorter time, or a longer expiry")
 
 
+def test_an_actions_own_expiry_counts_where_the_rule_is_about_no_other(tmp_path: Path) -> None:
+    policy = POLICY.replace("distinct_groups: false", "remind: [15m]").replace(
+        "expires_in: 1h", "expires_in: 10m"
+    )
+    [told] = _told_of(tmp_path, policy)
+    assert told.startswith("policy.yaml:45:16: `remind[0]` comes when the request has expired,")
+    both = policy.replace("actions: [customer.export]", "actions: [customer.export, test.delete]")
+    loaded = _load(tmp_path, both.replace("[test.*]", "[customer.read]"))
+    assert loaded.policy.rules[0].then.remind
+
+
 def test_a_channel_of_an_escalation_must_be_reachable_too(tmp_path: Path) -> None:
     policy = POLICY.replace(
         "distinct_groups: false", "escalate: [{after: 5m, notify: [duty-desk]}]"

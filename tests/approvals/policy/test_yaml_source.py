@@ -73,10 +73,15 @@ def test_a_text_that_cannot_be_meant_is_refused(
 
 
 def test_what_is_not_yaml_is_told_with_its_place(loader: type[yaml.SafeLoader]) -> None:
-    source = parse_source("f.yaml", b'a: 1\nb: "x" == y\n', loader)
+    source = parse_source("f.yaml", b"a: 1\nb: c: d\n", loader)
     [told] = _told(source)
     assert source.data is None
-    assert told.startswith("f.yaml:2:8: this is not YAML: ")
+    [quoted] = _told(parse_source("f.yaml", b'a: 1\nb: "x" == y\n', loader))
+    assert quoted == (
+        "f.yaml:2:4: a text that begins with a quote ends with the next one. "
+        "Put the whole text in single quotes: '...'"
+    )
+    assert told.startswith("f.yaml:2:5: this is not YAML: ")
     assert told.endswith(". Check indentation, colons and quotes")
 
 
