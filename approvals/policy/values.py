@@ -11,7 +11,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from approvals.policy.issues import nearest
@@ -45,6 +53,13 @@ def duration(text: str) -> timedelta:
     return int(parts[1]) * _UNITS[parts[2]]
 
 
+def written(length: timedelta) -> str:
+    """A timedelta as files have it: `90s`, `15m`, in the largest unit that loses nothing."""
+    unit = next((one for one in reversed(_UNITS) if not length % _UNITS[one]), None)
+    # Files know no parts of a second, and nothing else makes lengths.
+    return f"{length // _UNITS[unit]}{unit}" if unit and length else f"{length.total_seconds():g}s"
+
+
 def _within(most: timedelta, words: str) -> Callable[[object], timedelta]:
     def check(value: object) -> timedelta:
         try:
@@ -70,6 +85,15 @@ def _text(most: int) -> Callable[[str], str]:
         return tidy
 
     return check
+
+
+def _schema(**more: object) -> WithJsonSchema:
+    """What an editor can check of a value; the rest is told when the file is read."""
+    return WithJsonSchema({"type": "string", **more})
+
+
+def _pattern(form: str) -> WithJsonSchema:
+    return _schema(pattern=f"^{form}$")
 
 
 def _shaped(pattern: str, remedy: str) -> Callable[[str], str]:
@@ -104,37 +128,47 @@ def _time_zone(name: str) -> str:
     return name
 
 
-ExpiresIn = Annotated[timedelta, BeforeValidator(_within(timedelta(days=7), "1s to 7d"))]
-GrantTtl = Annotated[timedelta, BeforeValidator(_within(timedelta(minutes=60), "1s to 60m"))]
+_LENGTH = _schema(pattern="^[0-9]{1,9}[smhd]$")
+ExpiresIn = Annotated[timedelta, BeforeValidator(_within(timedelta(days=7), "1s to 7d")), _LENGTH]
+GrantTtl = Annotated[
+    timedelta, BeforeValidator(_within(timedelta(minutes=60), "1s to 60m")), _LENGTH
+]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 TimeZone = Annotated[StrictStr, AfterValidator(_time_zone)]
 
 Count = Annotated[StrictInt, Field(ge=1, le=20)]
 Flag = StrictBool
-Word = Annotated[StrictStr, AfterValidator(_text(200))]
-Title = Annotated[StrictStr, AfterValidator(_text(150))]
-Sentence = Annotated[StrictStr, AfterValidator(_text(500))]
-Paragraph = Annotated[StrictStr, AfterValidator(_text(2000))]
+Word = Annotated[StrictStr, AfterValidator(_text(200)), _schema(minLength=1)]
+Title = Annotated[StrictStr, AfterValidator(_text(150)), _schema(minLength=1)]
+Sentence = Annotated[StrictStr, AfterValidator(_text(500)), _schema(minLength=1)]
+Paragraph = Annotated[StrictStr, AfterValidator(_text(2000)), _schema(minLength=1)]
 
 _NAME = "Use letters, digits and . _ - only, 100 at most, a letter or digit first"
-Name = Annotated[StrictStr, AfterValidator(_shaped(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", _NAME))]
+_NAME_FORM = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
+Name = Annotated[StrictStr, AfterValidator(_shaped(_NAME_FORM, _NAME)), _pattern(_NAME_FORM)]
 _ACTION = "Use letters, digits and . _ : / - only, 100 at most, a letter or digit first"
+_ACTION_FORM = r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,99}"
 ActionName = Annotated[
-    StrictStr, AfterValidator(_shaped(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,99}", _ACTION))
+    StrictStr, AfterValidator(_shaped(_ACTION_FORM, _ACTION)), _pattern(_ACTION_FORM)
 ]
 _LIST = (
     "Begin with a capital, then capitals, digits and _ only, 40 at most: EEA, SPECIAL_CATEGORIES"
 )
-ListName = Annotated[StrictStr, AfterValidator(_shaped(r"[A-Z][A-Z0-9_]{0,39}", _LIST))]
+_LIST_FORM = r"[A-Z][A-Z0-9_]{0,39}"
+ListName = Annotated[StrictStr, AfterValidator(_shaped(_LIST_FORM, _LIST)), _pattern(_LIST_FORM)]
 _PERSON = "Use letters, digits and . _ @ + - only, 100 at most, a letter or digit first"
+_PERSON_FORM = r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,99}"
 PersonName = Annotated[
-    StrictStr, AfterValidator(_shaped(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,99}", _PERSON))
+    StrictStr, AfterValidator(_shaped(_PERSON_FORM, _PERSON)), _pattern(_PERSON_FORM)
 ]
 _KEY = "Use lower-case letters, digits and - only, 40 at most"
-KeyName = Annotated[StrictStr, AfterValidator(_shaped(r"[a-z0-9-]{1,40}", _KEY))]
+_KEY_FORM = r"[a-z0-9-]{1,40}"
+KeyName = Annotated[StrictStr, AfterValidator(_shaped(_KEY_FORM, _KEY)), _pattern(_KEY_FORM)]
 _HASH = "Write sha256: and the 64 lower-case hex digits of the whole API key's SHA-256"
-KeyHash = Annotated[StrictStr, AfterValidator(_shaped(r"sha256:[0-9a-f]{64}", _HASH))]
+_HASH_FORM = r"sha256:[0-9a-f]{64}"
+KeyHash = Annotated[StrictStr, AfterValidator(_shaped(_HASH_FORM, _HASH)), _pattern(_HASH_FORM)]
 _ENVIRONMENT = "Write the name of an environment variable: A to Z, digits and _, never the secret"
+_ENVIRONMENT_FORM = r"[A-Z_][A-Z0-9_]{0,99}"
 EnvironmentName = Annotated[
-    StrictStr, AfterValidator(_shaped(r"[A-Z_][A-Z0-9_]{0,99}", _ENVIRONMENT))
+    StrictStr, AfterValidator(_shaped(_ENVIRONMENT_FORM, _ENVIRONMENT)), _pattern(_ENVIRONMENT_FORM)
 ]
