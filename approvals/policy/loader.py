@@ -62,12 +62,14 @@ class Configuration:
 class Reading:
     """What the files hold. Without a configuration there are `issues`.
 
-    `issues` may hold failed fixtures alone, and then there is one.
+    `issues` may hold failed fixtures alone, and then there is one. `fixtures` is None without a
+    fixtures.yaml.
     """
 
     configuration: Configuration | None
     issues: Sequence[Issue]
     results: Sequence[CaseResult] = ()
+    fixtures: FixturesFile | None = None
 
 
 def load_configuration(directory: Path, *, loopback: bool = False) -> Configuration:
@@ -96,7 +98,7 @@ def read_configuration(directory: Path, *, loopback: bool = False) -> Reading:
     if fixtures:
         found |= {*fixtures.issues, *unsound_fixtures(fixtures, policy, entries)}
     if found or policy.model is None or people.model is None or entries.model is None:
-        return Reading(None, sorted(found))
+        return Reading(None, sorted(found), fixtures=fixtures)
     version = policy_version(policy.model)
     configuration = Configuration(
         policy=policy.model,
@@ -110,7 +112,7 @@ def read_configuration(directory: Path, *, loopback: bool = False) -> Reading:
     if fixtures is None or fixtures.model is None:
         return Reading(configuration, ())
     results = run_fixtures(fixtures.model, configuration.rulebook, configuration.services)
-    return Reading(configuration, failed_cases(fixtures, results), results)
+    return Reading(configuration, failed_cases(fixtures, results), results, fixtures)
 
 
 def _fixtures(directory: Path) -> FixturesFile | None:

@@ -6,7 +6,7 @@ import os
 import pwd
 import re
 import socket
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -51,7 +51,9 @@ class Deployment:
 def command(add: Add, name: str, run: Run, about: str) -> ArgumentParser:
     """A new command that `run` carries out, and that only reads."""
     parser = process(add, name, run, about)
-    parser.add_argument("--json", action="store_true", help="one JSON document for machines")
+    # Without a default of its own, so that `policy --json check` means the same.
+    about = "one JSON document for machines"
+    parser.add_argument("--json", action="store_true", default=SUPPRESS, help=about)
     return parser
 
 
