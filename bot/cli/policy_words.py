@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from approvals.answer import Json, moment
 from approvals.model import MatchedPolicy
@@ -76,12 +75,12 @@ def asked(matched: MatchedPolicy) -> list[str]:
     parts: list[str] = [matched.decision]
     if matched.decision != "review":
         return parts
-    parts.append(f"{matched.threshold} approval" + ("" if matched.threshold == 1 else "s"))
+    approvals = f"{matched.threshold} approval" + ("" if matched.threshold == 1 else "s")
     if matched.stages:
         told = [f"{one.threshold} of {' + '.join(one.groups)}" for one in matched.stages]
-        parts.append(", then ".join(told))
+        parts.append(f"{approvals}: {', then '.join(told)}")
     else:
-        parts.append(" + ".join(matched.groups))
+        parts += [approvals, " + ".join(matched.groups)]
     parts += ["different groups"] if matched.distinct_groups else []
     return parts + (["on the card too"] if matched.quick_approve else [])
 
@@ -201,8 +200,6 @@ def _trial_data(one: Explained, trial: Trial) -> Json:
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, datetime):
-        return moment(value)
     if isinstance(value, list):
         return f"[{', '.join(map(_plain, value))}]"
     is_word = isinstance(value, str) and value != "" and " " not in value

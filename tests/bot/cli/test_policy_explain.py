@@ -226,3 +226,67 @@ async def test_what_today_would_be_cannot_be_told_of_faulty_files(
 async def test_an_unknown_request_is_none(office: Office, directory: Path) -> None:
     result = await office.shell("policy", "explain", "req_" + "0" * 26)
     assert (result.code, result.err) == (1, "There is no such request.\n")
+
+
+def test_all_that_a_review_asks_is_said(shell: Shell, directory: Path) -> None:
+    policy = directory / "policy.yaml"
+    then = (
+        "{decision: review, say: Ask early, stages: [{groups: [privacy]}, {groups: [duty]}], "
+        "quick_approve: true, remind: [5m], uses: 3, must_hold: [geo.country], expires_in: 15m}"
+    )
+    usual = "{decision: review, threshold: 1, groups: [privacy], expires_in: 15m}"
+    when = 'when: "true"'
+    text = policy.read_text()
+    assert text.count(usual) == text.count(when) == 1
+    everything = 'when: request.record_count > 9 || (now.getHours(tz) >= 0 && requester.id != "")'
+    policy.write_text(text.replace(usual, then).replace(when, everything))
+    (directory / "fixtures.yaml").unlink()
+    given = ("action=customer.read", "service=crm", "requester.id=a c", "device.managed=true")
+    words = [word for one in (*given, "geo.country=DE") for word in ("--given", one)]
+    result = shell.now("policy", "explain", *words, "--given", "now=2026-03-02T09:00:00Z")
+    assert result.out == STAGED
+
+
+STAGED = """\
+customer.read: policy e28dda10a839 -> review, 2 approvals: 1 of privacy, then
+| 1 of duty, on the card too
+  rule      everything-else: People decide about this action
+  say       Ask early
+  expires   after 15m; reminds after 5m
+  grant     15m, 3 times; must hold: geo.country
+
+ deny pass  managed-device-only        false  device.managed=true (crm)
+            country-known-and-allowed  false  geo.country=DE (crm)
+ rules      special-data               false  request.data_classes=[contact]
+                                              | (crm)
+            everything-else            TRUE   <- decided
+                                              request.record_count is absent
+                                              now=2026-03-02T09:00:00.000Z
+                                              | (Placet)
+                                              tz=Europe/Berlin (Placet)
+                                              requester.id="a c" (Placet)
+ shadow     single-read-office-hours   ERROR  request.record_count is not
+                                              | known
+                                              geo.country=DE (crm)
+                                              now=2026-03-02T09:00:00.000Z
+                                              | (Placet)
+                                              tz=Europe/Berlin (Placet)
+"""
+
+
+async def test_today_without_the_action_or_without_its_policy(
+    office: Office, asked: str, directory: Path
+) -> None:
+    policy = directory / "policy.yaml"
+    text = policy.read_text()
+    policy.write_text(text.replace("customer.read", "customer.look"))
+    (directory / "fixtures.yaml").unlink()
+    gone = load_configuration(directory)
+    await office.store.policies.keep(gone.version, gone.text)
+    for version, words in (
+        (gone.version, "would decide otherwise: it does not have the action"),
+        ("0123456789ab", "Today's policy: The store does not have policy 0123456789ab."),
+    ):
+        await office.store.system.activate(office.store.policies, version)
+        told = (await office.shell("policy", "explain", asked, "--json")).data["today"]
+        assert words in told["words"]
