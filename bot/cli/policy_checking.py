@@ -7,9 +7,10 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 
 from approvals.answer import Json
-from approvals.policy.fixtures import CaseResult, shown, untested_rules
+from approvals.policy.fixtures import CaseResult, FixturesFile, shown, untested_rules
 from approvals.policy.loader import FILES, FIXTURES, Configuration, Reading
 from approvals.policy.schema import schema_of
+from approvals.policy.source import Steps
 from bot.cli.command import FAILED, FINE
 from bot.cli.policy_files import (
     count,
@@ -106,6 +107,8 @@ def _report(
     yield from table(rows)
     for one in reading.results:
         if one.differences:
+            yield ""
+            yield from wrapped(f"✗ {one.name}{_place(reading.fixtures, one)}", width)
             yield from _failure(one, configuration, width)
     yield from _dropped(reading.results, width)
     yield ""
@@ -119,9 +122,12 @@ def _report(
     yield f"{cases}. {count(rules, 'rule')}: {rules - len(untested)} met, {len(untested)} not."
 
 
+def _place(file: FixturesFile | None, one: CaseResult) -> str:
+    steps: Steps = ("cases", file.row("cases", one.index)) if file else ()
+    return f" ({FIXTURES}:{file.source.places[steps][0]})" if file else ""
+
+
 def _failure(one: CaseResult, configuration: Configuration, width: int) -> Iterator[str]:
-    yield ""
-    yield from wrapped(f"✗ {one.name}", width)
     for difference in one.differences:
         told = f"expected {shown(difference.expected)}, got {shown(difference.got)}"
         yield f"  {difference.key:10}{told}"

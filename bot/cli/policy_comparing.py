@@ -171,7 +171,15 @@ def _lines(report: Report, width: int) -> Iterator[str]:
         yield f"{told}, {_differ(report.replay)}"
         yield from _outcomes(report.replay, width, "request")
     yield ""
-    yield "Something got looser." if report.is_looser else "Nothing got looser."
+    yield _verdict(report)
+
+
+def _verdict(report: Report) -> str:
+    if report.is_looser:
+        return "Something got looser."
+    if report.cases.number or (report.replay is not None and report.replay.number):
+        return "Nothing got looser in what was judged."
+    return "Nothing was judged, so nobody knows what got looser: write fixtures, or add --replay."
 
 
 def _differ(judged: Judged) -> str:

@@ -19,6 +19,7 @@ from bot.terminal import Terminal, wrapped
 # The others may hold names, or a secret that was pasted into the wrong place.
 _EXCERPTED = (POLICY, FIXTURES)
 _INDENT = "    "
+_LEAST = 20  # columns of an excerpt, however narrow the terminal
 
 
 def add_directory(parser: ArgumentParser) -> None:
@@ -62,7 +63,7 @@ def faults_told(issues: Sequence[Issue], directory: Path, width: int) -> Iterato
         yield from wrapped(f"{issue.file}:{issue.line}:{issue.column}: {issue.message}", width)
         line = "".join(texts.get(issue.file, [])[issue.line - 1 : issue.line])
         if line.strip():
-            shown = excerpt(line, issue.column, width - len(_INDENT))
+            shown = excerpt(line, issue.column, max(width - len(_INDENT), _LEAST))
             yield from (_INDENT + one for one in shown)
         yield from ("  " + one for one in wrapped(issue.remedy, width - 2))
         yield ""

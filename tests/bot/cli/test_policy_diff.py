@@ -41,7 +41,7 @@ def test_a_policy_does_not_differ_from_itself(shell: Shell, old: Path, new: Path
     assert (result.code, result.err) == (0, "")
     assert result.out == (
         "Policy 3f7d46d12c7e -> 3f7d46d12c7e\n\npolicy.yaml: no changes\n\n"
-        "7 fixture cases, 0 answered otherwise.\n\nNothing got looser.\n"
+        "7 fixture cases, 0 answered otherwise.\n\nNothing got looser in what was judged.\n"
     )
 
 
@@ -87,7 +87,7 @@ def test_stricter_alone_is_fine(shell: Shell, old: Path, new: Path) -> None:
     result = shell.now("policy", "diff", str(old), str(new))
     assert result.code == 0
     assert "  stricter  customer.read: review, 1 approval, privacy" in result.out
-    assert result.out.endswith("\nNothing got looser.\n")
+    assert result.out.endswith("\nNothing got looser in what was judged.\n")
 
 
 def test_an_action_taken_away_and_one_added(shell: Shell, old: Path, new: Path) -> None:
@@ -118,6 +118,13 @@ def test_what_is_neither_path_nor_version_is_wrong_usage(shell: Shell, old: Path
 
 def test_a_version_needs_a_deployment(shell: Shell, old: Path) -> None:
     assert shell.now("policy", "diff", str(old), "0123456789ab").code == 3
+
+
+def test_what_was_not_judged_is_not_called_safe(shell: Shell, old: Path, new: Path) -> None:
+    sides = [str(side / "policy.yaml") for side in (old, new)]
+    result = shell.now("policy", "diff", *sides)
+    assert result.code == 0
+    assert result.out.splitlines()[-1].startswith("Nothing was judged, so nobody knows")
 
 
 async def test_a_policy_over_its_own_records_changes_nothing(

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.cli.excerpts import excerpt
 from tests.bot.cli.conftest import Shell
@@ -131,6 +133,17 @@ def test_the_caret_stands_below_its_character(
     assert excerpt(line, column, width) == (shown, caret)
 
 
+@given(st.text("ab c\u0301é", min_size=1, max_size=90), st.data())
+def test_the_caret_is_always_within_the_width(line: str, data: st.DataObject) -> None:
+    column = data.draw(st.integers(1, len(line)))
+    shown, caret = excerpt(line, column, 20)
+    assert all(sum(c != "\u0301" for c in one) <= 20 for one in (shown, caret))
+    cells = [c for c in shown if c != "\u0301"]
+    here = line[column - 1]
+    if not here.isspace() and here != "\u0301":
+        assert cells[len(caret) - 1] == here
+
+
 def test_cases_and_coverage_are_told(shell: Shell, directory: Path) -> None:
     result = shell.now("policy", "test", str(directory))
     assert result.code == 0
@@ -164,7 +177,7 @@ def test_a_failure_says_what_was_expected_and_why_it_is_not(shell: Shell, direct
 
 
 FAILED = """\
-✗ 501 records need two
+✗ 501 records need two (fixtures.yaml:9)
   rule      expected export-needs-two, got everything-else
   threshold expected 2, got 1
   because
