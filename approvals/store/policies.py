@@ -5,6 +5,7 @@ Kept before the version is used, and for good: requests and entries name version
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import cast
 
 from pydantic import ValidationError
@@ -15,7 +16,7 @@ from approvals.store.keys import Keys
 from approvals.store.pipeline import Pipeline, raise_first
 from approvals.store.records import insist
 from approvals.store.scripts import Scripts, UnreadableRecord
-from approvals.store.times import millis
+from approvals.store.times import from_millis, millis
 
 
 class _Kept(Frozen):
@@ -56,6 +57,12 @@ class Policies:
         """Every version that was in force, in the order of its first use."""
         reply = await self._pipeline.run("ZRANGE", self._keys.policies, 0, -1)
         return tuple(version.decode(errors="replace") for version in cast("list[bytes]", reply))
+
+    async def first_used(self, version: str) -> datetime | None:
+        """When a version was first in force, or None for one that never was."""
+        reply = await self._pipeline.run("ZSCORE", self._keys.policies, version)
+        score = cast("bytes | float | None", reply)
+        return from_millis(int(float(score))) if score is not None else None
 
     async def active(self) -> str | None:
         """The version that the deployment went over to last, or None before its first."""

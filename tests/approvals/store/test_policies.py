@@ -37,6 +37,16 @@ async def test_the_first_text_of_a_version_stays(store: Store) -> None:
     assert await store.policies.text(ONE) == "version: 1\n"
 
 
+async def test_it_is_known_when_a_version_was_first_used(store: Store) -> None:
+    assert await store.policies.first_used(ONE) is None
+    await store.policies.keep(ONE, "version: 1\n")
+    first = await store.policies.first_used(ONE)
+    await store.policies.keep(ONE, "version: 1\n")
+    assert first is not None
+    assert await store.policies.first_used(ONE) == first
+    assert abs(await store.records.now() - first) < timedelta(minutes=1)
+
+
 async def test_what_is_kept_says_since_when(store: Store, client: Redis, keys: Keys) -> None:
     await store.policies.keep(ONE, "version: 1\n")
     held = json.loads(cast("bytes", await client.get(keys.policy(ONE))))
