@@ -50,7 +50,7 @@ class Deployment:
 
 def command(add: Add, name: str, run: Run, about: str) -> ArgumentParser:
     """A new command that `run` carries out, and that only reads."""
-    parser = process(add, name, run, about)
+    parser = _parser(add, name, run, about)
     # Without a default of its own, so that `policy --json check` means the same.
     about = "one JSON document for machines"
     parser.add_argument("--json", action="store_true", default=SUPPRESS, help=about)
@@ -66,8 +66,15 @@ def changing_command(add: Add, name: str, run: Run, about: str) -> ArgumentParse
 
 def process(add: Add, name: str, run: Run, about: str) -> ArgumentParser:
     """A new command that stays, and has no one answer for machines."""
-    stops = "Ctrl-C and SIGTERM stop it. SIGHUP makes it read its configuration again, at once."
-    parser = add(name, help=about, description=about[0].upper() + about[1:] + ".", epilog=stops)
+    parser = _parser(add, name, run, about)
+    parser.epilog = (
+        "Ctrl-C and SIGTERM stop it. SIGHUP makes it read its configuration again, at once."
+    )
+    return parser
+
+
+def _parser(add: Add, name: str, run: Run, about: str) -> ArgumentParser:
+    parser = add(name, help=about, description=about[0].upper() + about[1:] + ".")
     parser.set_defaults(run=run)
     return parser
 
