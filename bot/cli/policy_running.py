@@ -7,8 +7,9 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from approvals.answer import Json
+from approvals.answer import Json, moment
 from approvals.errors import PlacetError
 from approvals.model import ApprovalRequest
 from approvals.policy.analysis import Rulebook, voters
@@ -16,6 +17,7 @@ from approvals.policy.document import Policy, Rule
 from approvals.store.processes import RunningProcess
 from bot.cli.command import FINE
 from bot.cli.policy_store import Newest, Records, records
+from bot.cli.wording import clock
 from bot.terminal import Terminal, shortened, table, wrapped
 
 NEWEST = 1000  # requests over which shadow rules are counted
@@ -28,6 +30,7 @@ class State:
 
     rulebook: Rulebook | None
     problem: str | None
+    first_used: datetime | None
     processes: Sequence[RunningProcess]
     newest: Newest
 
@@ -54,14 +57,17 @@ async def _state(at: Records) -> State:
     except PlacetError as error:
         problem = error.detail
     alive = await at.store.processes.alive()
-    return State(rulebook, None if rulebook else problem, alive, await at.newest(NEWEST))
+    first = await at.store.policies.first_used(rulebook.version) if rulebook else None
+    told = None if rulebook else problem
+    return State(rulebook, told, first, alive, await at.newest(NEWEST))
 
 
 def _lines(state: State, width: int) -> Iterator[str]:
     if state.rulebook is None:
         yield from wrapped(f"The policy in force cannot be told. {state.problem}", width)
     else:
-        yield f"Policy {state.rulebook.version} is in force."
+        since = f"; first used {clock(state.first_used)}" if state.first_used else ""
+        yield f"Policy {state.rulebook.version} is in force{since}."
     yield ""
     yield from _processes(state, width)
     if state.rulebook is not None:
@@ -134,6 +140,7 @@ def _data(state: State) -> Json:
     return {
         "version": state.rulebook.version if state.rulebook else None,
         "problem": state.problem,
+        "first_used": moment(state.first_used) if state.first_used else None,
         "processes": [
             {
                 "host": one.name.host,

@@ -36,7 +36,6 @@ from approvals.policy.document import (
 )
 from approvals.policy.expressions import BadCondition
 from approvals.policy.fixtures import FixturesDocument
-from approvals.policy.loader import read_configuration
 from approvals.signing import callback_secret, callback_signature
 from bot.settings import KNOWN
 from bot.telemetry import Metrics
@@ -166,14 +165,6 @@ async def test_the_start_passes_the_check(tmp_path: Path) -> None:
     *start, serves = block(OPERATORS, "sh", "cp -r examples/config").splitlines()
     assert serves == "placet serve"
     assert "configuration in config: fine" in await shell("\n".join(start), tmp_path)
-
-
-def test_its_fixtures_hold_for_the_example(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "examples/config", tmp_path, dirs_exist_ok=True)
-    (tmp_path / "fixtures.yaml").write_text(block(OPERATORS, "yaml", "cases:"))
-    reading = read_configuration(tmp_path)
-    assert list(reading.issues) == []
-    assert len(reading.results) == 2
 
 
 async def test_a_copy_of_the_stopped_deployment_goes_on(tmp_path: Path) -> None:

@@ -19,24 +19,23 @@ from tests import configurations
 from tests.approvals.policy import example
 
 HERE = Path(__file__).parent
-KEPT = [HERE / "reference", HERE.parents[2] / "examples/config"]
+EXAMPLES = [file.parent for file in (HERE.parents[2] / "examples").glob("*/policy.yaml")]
+KEPT = {one.name: one for one in (HERE / "reference", *EXAMPLES)}
 
 
 def faults(name: str, data: object) -> list[str]:
     return [one.message for one in Draft202012Validator(schema_of(name)).iter_errors(data)]
 
 
-@pytest.fixture(params=["reference", "example", "tests", "examples"])
+@pytest.fixture(params=["example", "tests", *KEPT])
 def directory(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     match request.param:
         case "example":
             example.write(tmp_path)
         case "tests":
             configurations.write_configuration(tmp_path)
-        case "reference":
-            return KEPT[0]
-        case _:
-            return KEPT[1]
+        case kept:
+            return KEPT[kept]
     return tmp_path
 
 
@@ -63,7 +62,7 @@ def keys(schema: Any, place: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 
 
 
 def reference(name: str) -> Any:  # noqa: ANN401 - as above
-    return copy.deepcopy(read_source(KEPT[0] / f"{name}.yaml").data)
+    return copy.deepcopy(read_source(KEPT["reference"] / f"{name}.yaml").data)
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,15 @@ def test_without_cases_it_says_how_to_write_one(
     assert "what it shows" in told
 
 
+def test_signals_are_the_business_of_processes_alone(
+    shell: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, hears in ((("policy", "check"), False), (("pending",), False), (("serve",), True)):
+        with pytest.raises(SystemExit):
+            shell.now(*words, "--help")
+        assert ("SIGHUP" in capsys.readouterr().out) is hears
+
+
 def test_the_schema_is_json_with_and_without_the_option(shell: Shell) -> None:
     plain = shell.now("policy", "schema")
     assert (plain.code, plain.data) == (0, shell.now("policy", "schema", "--json").data)

@@ -40,7 +40,7 @@ async def test_the_rules_in_force_are_told_in_order(office: Office, version: str
     result = await office.shell("policy")
     assert (result.code, result.err) == (0, "")
     head, _, rest = result.out.partition("PROCESS")
-    assert head == f"Policy {version} is in force.\n\n"
+    assert head.startswith(f"Policy {version} is in force; first used 20")
     processes, _, rules = rest.partition("\n\n")
     assert processes.splitlines()[1].startswith(f"web and worker  host-1  7    {version}  20")
     assert rules == RULES
@@ -67,6 +67,7 @@ async def test_machines_are_told_the_same(office: Office, version: str) -> None:
     await office.ask()
     told = (await office.shell("policy", "--json")).data
     assert (told["version"], told["problem"], told["processes"]) == (version, None, [])
+    assert told["first_used"].endswith("Z")
     assert told["rules"][0] == {"id": "freeze", "mode": "shadow", "decision": "deny", "asks": ""}
     assert told["shadow"] == [
         {"rule": "freeze", "fitted": 1, "failed": 0},
@@ -90,7 +91,7 @@ async def test_faulty_files_hide_nothing_of_what_is_kept(
     office: Office, version: str, tmp_path: Path
 ) -> None:
     (tmp_path / "config/policy.yaml").write_text("version: 1\n")
-    assert f"Policy {version} is in force." in (await office.shell("policy")).out
+    assert f"Policy {version} is in force; first used 20" in (await office.shell("policy")).out
 
 
 async def test_before_the_first_is_kept_the_files_tell(office: Office, tmp_path: Path) -> None:
