@@ -67,7 +67,7 @@ def faults_told(issues: Sequence[Issue], directory: Path, width: int) -> Iterato
             yield from (_INDENT + one for one in shown)
         yield from ("  " + one for one in wrapped(issue.remedy, width - 2))
         yield ""
-    yield f"{count(len(issues), 'fault')} in {directory}."
+    yield f"{count(len(issues), 'fault')} in {directory}"
 
 
 def faults_data(issues: Sequence[Issue]) -> list[Json]:

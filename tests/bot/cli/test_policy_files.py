@@ -93,7 +93,7 @@ policy.yaml:27:92: `expires_inn` is not a key here
 services.yaml:4:15: no attribute is called `geo.contry`
   Did you mean `geo.country`?
 
-6 faults in DIR.
+6 faults in DIR
 """
 
 
