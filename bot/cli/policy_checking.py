@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from approvals.answer import Json
@@ -111,6 +112,7 @@ def _report(
             yield from wrapped(f"✗ {one.name}{_place(reading.fixtures, one)}", width)
             yield from _failure(one, configuration, width)
     yield from _dropped(reading.results, width)
+    yield from _hindered(reading.results, width)
     yield ""
     if untested:
         told = f"No case meets {', '.join(untested)}: a wrong word in them would go unnoticed."
@@ -150,6 +152,15 @@ def _dropped(results: Sequence[CaseResult], width: int) -> Iterator[str]:
         yield from wrapped(told, width)
 
 
+def _hindered(results: Sequence[CaseResult], width: int) -> Iterator[str]:
+    """Cases that prove nothing of a real request, which would not come as far as policy."""
+    hindrances = Counter(each for one in results for each in one.supposed.hindrances)
+    for hindrance, cases in hindrances.items():
+        yield ""
+        told = f"Refused before policy is asked, as in {count(cases, 'case')}: {hindrance}."
+        yield from wrapped(told, width)
+
+
 def _data(configuration: Configuration, reading: Reading, untested: Sequence[str]) -> Json:
     return {
         "ok": not (reading.issues or untested) and bool(reading.results),
@@ -174,4 +185,5 @@ def _case_data(one: CaseResult) -> Json:
             for each in one.differences
         ],
         "ignored": list(one.supposed.ignored),
+        "hindrances": list(one.supposed.hindrances),
     }

@@ -100,12 +100,16 @@ def _supposed(arguments: Namespace, terminal: Terminal) -> int:
     claimant = str(supposed.inquiry.values["service"]) or "given"
     one = explained(supposed.inquiry, configuration.rulebook, claimant)
     if arguments.json:
-        terminal.tell({**explained_data(one), "ignored": list(supposed.ignored)})
+        told: Json = {**explained_data(one), "ignored": list(supposed.ignored)}
+        terminal.tell(told | {"hindrances": list(supposed.hindrances)})
         return FINE
     terminal.say(*_lines(one, terminal.width))
     if supposed.ignored:
         dropped = f"{claimant} may not assert {', '.join(supposed.ignored)}: dropped."
         terminal.say("", *wrapped(dropped, terminal.width))
+    for hindrance in supposed.hindrances:
+        refused = f"A real one is refused before policy: {hindrance}."
+        terminal.say("", *wrapped(refused, terminal.width))
     return FINE
 
 

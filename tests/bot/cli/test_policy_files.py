@@ -93,7 +93,7 @@ policy.yaml:27:92: `expires_inn` is not a key here
 services.yaml:4:15: no attribute is called `geo.contry`
   Did you mean `geo.country`?
 
-6 faults in DIR
+5 faults in DIR
 """
 
 
@@ -174,6 +174,19 @@ def test_a_failure_says_what_was_expected_and_why_it_is_not(shell: Shell, direct
         {"key": "threshold", "expected": 2, "got": 1},
     ]
     assert told["cases"][3]["ignored"] == ["requester.groups"]
+
+
+def test_a_case_that_would_not_come_as_far_as_policy_is_told(shell: Shell, directory: Path) -> None:
+    change(directory / "services.yaml", ('actions: ["*"]', "actions: [customer.read]"))
+    result = shell.now("policy", "test", "--json")
+    assert result.code == 0
+    why = "crm may not ask for customer.export (services.yaml)"
+    assert [one["hindrances"] for one in result.data["cases"]][1:4] == [[], [why], [why]]
+    told = shell.now("policy", "test").out
+    assert (
+        f"Refused before policy is asked, as in 2 cases: {why}.".split()[:9]
+        == (told[told.index("Refused") :].split()[:9])
+    )
 
 
 FAILED = """\
