@@ -55,10 +55,11 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class DenyRule:
-    """A deny rule of today's policy that fits a request opened under an older one."""
+    """A deny rule that fits a request opened under an older policy; `policy` is its version."""
 
     rule: str
     say: str | None
+    policy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,14 @@ class Cancelling:
 
 @dataclass(frozen=True, slots=True)
 class Voting:
-    """A person's vote. `revision` is what they looked at; None means the one they viewed."""
+    """A person's vote. `revision` is what they looked at; None means the one they viewed.
+
+    `policy` is the version whose deny rules were asked.
+    """
 
     person: Person
     origin: Origin
     vote: Vote
     reason: str | None = None
     revision: int | None = None
+    policy: str | None = None

@@ -72,7 +72,10 @@ class RequestViewed(Event):
 
 
 class RequestReviewed(Event):
-    """A person voted. Of an approval: in which stage, from 0, and for which groups it may stand."""
+    """A person voted. Of an approval: in which stage, from 0, and for which groups it may stand.
+
+    `policy` is the version whose deny rules were asked before it counted.
+    """
 
     type: str = "request.reviewed"
     person: PersonId
@@ -81,6 +84,7 @@ class RequestReviewed(Event):
     revision: int
     stage: int = 0
     groups: tuple[str, ...] = ()
+    policy: str | None = None
 
 
 class RequestReminded(Event):
@@ -113,12 +117,16 @@ class RequestUndeliverable(Event):
 
 
 class RequestDecided(Event):
-    """The request became final. `reason` is a code, never a person's words."""
+    """The request became final. `reason` is a code, never a person's words.
+
+    `policy` is as in `Decision`.
+    """
 
     by: tuple[PersonId, ...] = ()
     actor: PersonId | ServiceId | None = None
     origin: Origin | None = None
     rule: str | None = None
+    policy: str | None = None
     reason: str | None = None
     grant: GrantId | None = None
     grant_expires_at: Moment | None = None

@@ -110,7 +110,8 @@ def review(
         raise NotReviewed("View the full request before you approve it.")
     if denied_by:
         pending = Change(request, (), valid_before=request.expires_at)
-        return _deny(pending, now, reason=denied_by.say, rule=denied_by.rule)
+        say, rule, policy = denied_by.say, denied_by.rule, denied_by.policy
+        return _deny(pending, now, reason=say, rule=rule, policy=policy)
     return _vote_for(request, voting, now)
 
 
@@ -217,7 +218,9 @@ def _check_pending(request: ApprovalRequest) -> None:
         raise already_final(request)
 
 
-def _voted(request: ApprovalRequest, given: Review, origin: Origin) -> Change:
+def _voted(
+    request: ApprovalRequest, given: Review, origin: Origin, policy: str | None = None
+) -> Change:
     event = RequestReviewed(
         person=given.person,
         origin=origin,
@@ -225,6 +228,7 @@ def _voted(request: ApprovalRequest, given: Review, origin: Origin) -> Change:
         revision=given.revision,
         stage=given.stage,
         groups=given.groups,
+        policy=policy,
     )
     after = request.model_copy(update={"reviews": (*request.reviews, given)})
     return Change(after, (event,), valid_before=request.expires_at)
@@ -247,7 +251,7 @@ def _vote_for(request: ApprovalRequest, voting: Voting, now: datetime) -> Change
         groups = tuple(group for group in stage.groups if group in voting.person.groups)
         given = given.model_copy(update={"stage": stage.index, "groups": groups})
     # A denial is safe on any clock; an approval is not given while the store's clock is in doubt.
-    voted = replace(_voted(request, given, voting.origin), guarded=True)
+    voted = replace(_voted(request, given, voting.origin, voting.policy), guarded=True)
     if open_stage(voted.request):
         return voted
     by = tuple(DecidedBy(person=r.person, via=r.via) for r in voted.request.approvals)
@@ -297,16 +301,17 @@ def _deny(
     by: tuple[DecidedBy, ...] = (),
     reason: str | None,
     rule: str,
+    policy: str | None = None,
 ) -> Change:
     event = RequestDecided(
         type="request.denied",
         by=tuple(who.person for who in by),
         rule=rule,
+        policy=policy,
         reason="denied_by_approver" if by else "denied_by_policy",
     )
-    return _final(
-        before, Decision(outcome="denied", at=now, by=by, reason=reason, rule=rule), event
-    )
+    decision = Decision(outcome="denied", at=now, by=by, reason=reason, rule=rule, policy=policy)
+    return _final(before, decision, event)
 
 
 def _cancel(

@@ -196,7 +196,8 @@ class DecidedBy(Kept):
 class Decision(Kept):
     """The outcome of a request; `by` is empty when policy, time or the service ended it.
 
-    `note` is what a person said when cancelling; it stays in the record.
+    `note` is what a person said when cancelling; it stays in the record. `policy` is the version
+    that the deciding rule is of, where it came into force after the opening.
     """
 
     outcome: Status
@@ -205,6 +206,7 @@ class Decision(Kept):
     reason: str | None = None
     rule: str | None = None
     note: str | None = None
+    policy: str | None = None
 
 
 class Grant(Kept):

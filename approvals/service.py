@@ -158,7 +158,8 @@ class ApprovalService:
             self._store.health.check_approving()
 
         def decide(stored: Stored) -> Change:
-            voting = Voting(self._person(person), origin, vote, words, revision)
+            version = self.configuration.version
+            voting = Voting(self._person(person), origin, vote, words, revision, version)
             denied_by = self._deny_rule(stored.request)
             return lifecycle.review(stored.request, voting, stored.now, denied_by=denied_by)
 

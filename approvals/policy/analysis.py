@@ -111,7 +111,7 @@ class Rulebook:
         if rule is None or rule.then.decision != "deny":
             return None
         say = self._failure(decided) or rule.then.say or rule.why
-        return DenyRule(rule.id, say or None)
+        return DenyRule(rule.id, say or None, self.version)
 
     def explain(self, inquiry: Inquiry) -> tuple[Trial, ...]:
         """How each rule about the action fares, in the order they are tried."""

@@ -159,6 +159,8 @@ async def _viewed(arguments: Namespace, terminal: Terminal, wanted: RequestId) -
 async def _voted(arguments: Namespace, terminal: Terminal, vote: Vote, view: FullView) -> None:
     async with deployment(terminal) as at:
         request = RequestId(arguments.id)
+        if vote == "approve":  # one of its deny rules may end the request, and is to be found again
+            await at.store.policies.keep(at.configuration.version, at.configuration.text)
         try:
             after = await at.service.review(
                 request,

@@ -11,9 +11,9 @@ from pydantic import JsonValue
 
 from approvals.answer import Json
 from approvals.errors import PlacetError
-from approvals.model import ApprovalRequest
+from approvals.model import ApprovalRequest, Decision
 from approvals.policy.analysis import Terms
-from approvals.policy.attributes import KINDS
+from approvals.policy.attributes import CLAIMABLE, KINDS
 from approvals.policy.comparing import compare
 from approvals.policy.fixtures import FixturesDocument
 from approvals.policy.inquiry import inquiry_of
@@ -37,8 +37,11 @@ from bot.cli.wording import Naming, clock
 from bot.terminal import Terminal, wrapped
 
 _NOTHING = ("", "~", "null")
-# Of a recorded request these are no facts of its card.
-_NOT_ON_THE_CARD: Mapping[str, str | None] = {"client.ip": None, "request.purpose": None}
+# Of a recorded request these are no facts of its card. Claims stand in the full view, which is
+# shown to who is entitled, and recorded.
+_NOT_ON_THE_CARD: Mapping[str, str | None] = dict.fromkeys(
+    ("client.ip", "request.purpose", *CLAIMABLE)
+)
 _IN_TEXT = frozenset({"text", "texts", "time"})
 
 
@@ -149,19 +152,48 @@ async def _recorded(
     named = Naming(known.people).requester(who) if known else who.id
     shown = {**_NOT_ON_THE_CARD, "requester.id": named}
     one = explained(inquiry, rulebook, f"key {request.key_id}", shown)
+    ended = await _ended_by(at, request, one)
     today = await _today(at, one)
     if is_json:
-        told: Json = {"request": request.id, **explained_data(one)}
+        told: Json = {"request": request.id, "status": request.status, **explained_data(one)}
         told["ignored"] = list(request.asked.context_ignored)
+        told["ended_by"] = explained_data(ended) if ended else None
         terminal.tell(told | {"today": today})
         return
     terminal.say(f"{request.id}, asked {clock(request.created_at)} by {named}")
-    terminal.say(*_lines(one, terminal.width))
+    terminal.say(*_recorded_lines(request, one, ended, terminal.width))
+    terminal.say("", *wrapped(str(today["words"]), terminal.width))
+
+
+def _recorded_lines(
+    request: ApprovalRequest, one: Explained, ended: Explained | None, width: int
+) -> Iterator[str]:
+    if request.decision:
+        decided = f"{request.status}{_by_rule(request.decision)}, {clock(request.decision.at)}"
+        yield from wrapped(decided, width)
+    yield from _lines(one, width)
+    if ended:
+        version = ended.rulebook.version
+        yield ""
+        yield from wrapped(f"At an approval the deny rules of policy {version} were asked:", width)
+        yield from trial_lines(ended, width, until_decided=True)
     if request.asked.context_ignored:
         names = ", ".join(request.asked.context_ignored)
-        dropped = f"{request.service} might not assert {names}: dropped."
-        terminal.say("", *wrapped(dropped, terminal.width))
-    terminal.say("", *wrapped(str(today["words"]), terminal.width))
+        yield ""
+        yield from wrapped(f"{request.service} might not assert {names}: dropped.", width)
+
+
+def _by_rule(decision: Decision) -> str:
+    """By which rule it ended, where no person did; who it was, `placet show` tells."""
+    return f" by rule {decision.rule}" if decision.rule and not decision.by else ""
+
+
+async def _ended_by(at: Records, request: ApprovalRequest, one: Explained) -> Explained | None:
+    """The request as judged by the policy whose deny rule ended it, where that came later."""
+    version = request.decision.policy if request.decision else None
+    if version is None:
+        return None
+    return explained(one.inquiry, await at.rulebook(version), one.claimant, one.shown)
 
 
 async def _today(at: Records, one: Explained) -> Json:

@@ -74,7 +74,7 @@ def test_what_policy_says_is_told_to_all_and_needed_no_approval(
 def test_what_a_later_deny_rule_ended_needed_no_approval() -> None:
     request = lifecycle.view(pending(policy(threshold=2)), ANNA, CLI, "shown", NOW).request
     assert answer(request)["approvals"] == {"needed": 2, "given": 0}
-    rule = DenyRule(rule="frozen", say="Access is frozen")
+    rule = DenyRule(rule="frozen", say="Access is frozen", policy="v2")
     voting = Voting(ANNA, CLI, "approve")
     ended = lifecycle.review(request, voting, NOW, denied_by=rule).request
     for told in (answer(ended), callback_data(ended)):

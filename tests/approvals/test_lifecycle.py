@@ -60,7 +60,7 @@ NOTIFYING = policy(notify=("desk",))
 IN_STAGES = policy(stages=in_stages((1, "privacy"), (1, "duty")), threshold=2,
                    groups=("privacy", "duty"))  # fmt: skip
 REMINDING = policy(remind=(MINUTE, 2 * MINUTE))
-DENY_RULE = DenyRule(rule="never-sell", say="We do not sell customer data")
+DENY_RULE = DenyRule(rule="never-sell", say="We do not sell customer data", policy="v2")
 
 
 def view(request: ApprovalRequest, who: Person, at: datetime = LATER) -> Change:
@@ -388,9 +388,20 @@ def test_a_deny_rule_in_force_turns_an_approval_into_a_denial_by_policy() -> Non
     assert decision is not None
     assert (decision.outcome, decision.by, decision.rule) == ("denied", (), "never-sell")
     assert decision.reason == "We do not sell customer data"
+    assert decision.policy == "v2"
+    decided = change.events[-1]
+    assert isinstance(decided, RequestDecided)
+    assert (decided.rule, decided.policy) == ("never-sell", "v2")
     assert change.request.reviews == ()
     assert change.request.grant is None
     assert change.callback == "request.denied"
+
+
+def test_a_vote_says_by_which_policy_it_was_looked_at_last() -> None:
+    voting = Voting(ANNA, SLACK, "approve", policy="v2")
+    change = lifecycle.review(viewed(pending(), ANNA), voting, LATER)
+    reviewed = next(event for event in change.events if isinstance(event, RequestReviewed))
+    assert reviewed.policy == "v2"
 
 
 def test_a_deny_rule_ends_a_request_only_by_an_approval_that_would_have_counted() -> None:

@@ -116,7 +116,7 @@ def test_who_is_not_asked_yet_may_look() -> None:
 
 
 def test_a_deny_rule_ends_a_request_only_by_an_approval_whose_turn_it_is() -> None:
-    rule = DenyRule("freeze", None)
+    rule = DenyRule("freeze", None, "v2")
     with pytest.raises(NotApprover):
         approve(pending(THREE), LEA, rule)
     assert approve(pending(THREE), ANNA, rule).request.status == "denied"

@@ -138,7 +138,7 @@ def test_a_deny_rule_that_cannot_be_judged_denies_whatever_on_error_says() -> No
     assert rulebook.terms(inquiry).matched == MatchedPolicy(
         version="v1", rule="big", why=why, decision="deny"
     )
-    assert rulebook.denial(inquiry) == DenyRule("big", why)
+    assert rulebook.denial(inquiry) == DenyRule("big", why, "v1")
 
 
 @pytest.mark.parametrize("decision", ["approve", "review"])
@@ -211,7 +211,7 @@ def test_where_the_author_gives_no_reason_plain_words_stand_in(rule: Rule, why: 
 )
 def test_a_denial_now_in_force_has_the_words_of_say_or_why(then: Then, words: str) -> None:
     denial = _rulebook(Rule(id="d", why="Never", then=then)).denial(_inquiry())
-    assert denial == DenyRule("d", words)
+    assert denial == DenyRule("d", words, "v1")
 
 
 def test_a_review_takes_its_own_words_before_the_defaults() -> None:

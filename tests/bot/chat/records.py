@@ -102,7 +102,7 @@ def voted(
 def denied_by_a_later_rule(request: ApprovalRequest) -> ApprovalRequest:
     """An approval has met a deny rule that came after the request."""
     vote = Voting(ANNA, CONSOLE, "approve", None, request.revision)
-    rule = DenyRule("freeze", "Nothing leaves the house this week")
+    rule = DenyRule("freeze", "Nothing leaves the house this week", "v2")
     return lifecycle.review(looked(request, ANNA), vote, NOW + 2 * MINUTE, denied_by=rule).request
 
 

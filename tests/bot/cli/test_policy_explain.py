@@ -180,7 +180,7 @@ async def test_a_recorded_request_is_judged_by_its_own_policy(
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith(f"{asked}, asked ")
     assert "by Jonas Berg (okta:00u1)\n" in result.out
-    assert " device.managed=true (key crm-1)\n" in result.out
+    assert " device.managed=not shown (key" in result.out
     assert "crm might not assert requester.groups: dropped." in result.out
     assert "would decide the same.\n" in result.out
 
@@ -209,6 +209,27 @@ async def test_what_today_would_be_different_is_said(
     assert (told["policy"], told["is_same"]) == (frozen.version, False)
     words = f"Today's policy, {frozen.version}, would decide otherwise: deny, by rule freeze"
     assert told["words"] == words + " (review becomes deny)."
+
+
+async def test_a_deny_rule_that_came_later_is_named_with_its_policy_even_when_it_is_gone(
+    office: Office, asked: str, directory: Path
+) -> None:
+    policy, fixtures = directory / "policy.yaml", directory / "fixtures.yaml"
+    before, cases = policy.read_text(), fixtures.read_text()
+    policy.write_text(before.replace("rules:\n", FREEZE))
+    fixtures.unlink()
+    refused = await office.shell("approve", asked, "--as", "anna", "--reason", "Seen", "--yes")
+    assert refused.code == 1
+    frozen = load_configuration(directory).version
+    policy.write_text(before)
+    fixtures.write_text(cases)
+    result = await office.shell("policy", "explain", asked)
+    assert "denied by rule freeze, " in result.out
+    assert f"At an approval the deny rules of policy {frozen} were asked:\n deny pass" in result.out
+    assert " TRUE   <- decided\n" in result.out.partition("were asked:")[2]
+    assert "would decide the same." in result.out
+    told = (await office.shell("policy", "explain", asked, "--json")).data
+    assert (told["status"], told["ended_by"]["policy"]) == ("denied", frozen)
 
 
 FREEZE = "rules:\n  - {id: freeze, then: {decision: deny}}\n"
