@@ -158,6 +158,9 @@ class Reload:
             _log.exception("configuration not readable")
             self._refuse([type(error).__name__], _UNREADABLE)
             return False
+        if await asyncio.to_thread(self._files.stamps) != stamps:
+            self._judged = None  # saved while it was read, and perhaps a mix: the next look judges
+            return False
         try:
             if loaded.configuration.version != self._kept:
                 await self._keep(loaded)

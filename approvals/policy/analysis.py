@@ -2,6 +2,10 @@
 
 Pure: the same rulebook and inquiry give the same terms. A condition that gives an error never lets
 anything through: a deny rule then denies, any other ends the search with `on_error`.
+
+A rule that approves is judged by what is known alone. Where it asks for what the service could have
+said and has not, it does not fit, even where the strict default would: `geo.country != "KP"` is
+true of every request that keeps quiet about its country.
 """
 
 from __future__ import annotations
@@ -11,12 +15,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
+from pydantic import JsonValue
+
 from approvals.change import DenyRule
 from approvals.errors import UnknownAction
 from approvals.model import ActionId, Escalation, MatchedPolicy, PolicyDecision, Stage
 from approvals.policy.attributes import KINDS, MAY_BE_ABSENT, SIZES
 from approvals.policy.document import NO_MATCH, Action, Policy, Rule, Then
-from approvals.policy.expressions import Condition, Facts, Language, Together, Truth
+from approvals.policy.expressions import Condition, Facts, Judged, Language, Together, Truth
 from approvals.policy.globs import matches_any
 from approvals.policy.inquiry import Inquiry
 
@@ -44,7 +50,8 @@ class Terms:
 class Trial:
     """How one rule fared. `is_reached` is False behind the rule that decided, and for shadow rules.
 
-    `truth` is None where the condition gives an error; `error` then says why.
+    `truth` is None where the condition gives an error; `error` then says why, and why a rule does
+    not fit that would by a strict default alone.
     """
 
     rule: Rule
@@ -73,6 +80,7 @@ class _Concerned:
     rules: tuple[tuple[Part, Rule], ...]
     together: Together
     names: frozenset[str]
+    approving: tuple[int, ...]
 
 
 class Rulebook:
@@ -106,12 +114,21 @@ class Rulebook:
 
     def denial(self, inquiry: Inquiry) -> DenyRule | None:
         """The first deny rule that fits, or cannot be judged, wherever it stands."""
-        decided = self._decide(inquiry)
+        decided = self._decide(self._with_todays_classes(inquiry))
         rule = decided.rule
         if rule is None or rule.then.decision != "deny":
             return None
         say = self._failure(decided) or rule.then.say or rule.why
         return DenyRule(rule.id, say or None, self.version)
+
+    def _with_todays_classes(self, inquiry: Inquiry) -> Inquiry:
+        """What the action has become is of that kind for a request opened before, too."""
+        action = self.policy.actions.get(inquiry.action)
+        known = inquiry.values.get("request.data_classes")
+        if action is None or not isinstance(known, list):
+            return inquiry
+        classes: list[JsonValue] = list(dict.fromkeys((*map(str, known), *action.data_classes)))
+        return replace(inquiry, values={**inquiry.values, "request.data_classes": classes})
 
     def explain(self, inquiry: Inquiry) -> tuple[Trial, ...]:
         """How each rule about the action fares, in the order they are tried."""
@@ -120,11 +137,19 @@ class Rulebook:
         is_open = True
         for part, rule in concerned.rules:
             condition = self._conditions[rule.id]
-            judged = condition.judge(facts)
+            judged = self._doubted(rule, condition.judge(facts), inquiry)
             decides = is_open and part != "shadow" and judged.truth is not False
             is_reached = is_open and part != "shadow"
             trials.append(
-                Trial(rule, part, judged.truth, judged.error, condition.names, is_reached, decides)
+                Trial(
+                    rule,
+                    part,
+                    judged.truth,
+                    judged.error or judged.note,
+                    condition.names,
+                    is_reached,
+                    decides,
+                )
             )
             is_open = is_open and not decides
         return tuple(trials)
@@ -136,6 +161,8 @@ class Rulebook:
     def _decide(self, inquiry: Inquiry) -> _Decided:
         concerned = self._rules_about(inquiry.action)
         judged = concerned.together.judge(self._facts(inquiry, concerned.names))
+        for place in concerned.approving:
+            judged[place] = self._doubted(concerned.rules[place][1], judged[place], inquiry)
         tried = list(zip(concerned.rules, judged, strict=True))
         shadow = [(rule.id, one.truth) for (part, rule), one in tried if part == "shadow"]
         matched = tuple(rule for rule, truth in shadow if truth)
@@ -217,6 +244,21 @@ class Rulebook:
         so = "so people decide" if is_review else "and in doubt nothing is allowed"
         return f"The rule could not be judged: {decided.error}, {so}"
 
+    def _doubted(self, rule: Rule, judged: Judged, inquiry: Inquiry) -> Judged:
+        """What a rule that approves says by what is known alone: no default stands in for it."""
+        condition = self._conditions[rule.id]
+        if rule.then.decision != "approve" or not judged.truth:
+            return judged
+        if not any(inquiry.origin(name) == "default" for name in condition.names):
+            return judged
+        known = {
+            name: value
+            for name, value in inquiry.values.items()
+            if inquiry.origin(name) != "default"
+        }
+        by_itself = condition.judge(self._facts(replace(inquiry, values=known)))
+        return judged if by_itself.truth else Judged(False, note=by_itself.error)
+
     def _facts(self, inquiry: Inquiry, names: frozenset[str] | None = None) -> Facts:
         values = {**inquiry.values, "now": inquiry.at, "tz": self.policy.defaults.timezone}
         return self._language.facts(values, names)
@@ -231,8 +273,9 @@ class Rulebook:
         about = [rule for rule in self.policy.rules if matches_any(rule.actions, action)]
         rules = tuple(_in_order(about))
         conditions = [self._conditions[rule.id] for _, rule in rules]
+        approving = [at for at, (_, rule) in enumerate(rules) if rule.then.decision == "approve"]
         names = frozenset(name for one in conditions for name in one.names)
-        return _Concerned(rules, self._language.together(conditions), names)
+        return _Concerned(rules, self._language.together(conditions), names, tuple(approving))
 
 
 def language_of(policy: Policy) -> Language:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from approvals.errors import MOST_FINDINGS
-from approvals.model import ActionId
-from approvals.policy.analysis import Rulebook
 from approvals.policy.attributes import CLAIMABLE, KINDS, LATER, SIZES
 from approvals.policy.condition_text import Possible, looked_up, tokens, unmet_constants
 from approvals.policy.document import Policy, Rule
 from approvals.policy.engine_words import INPUTS_DO_NOT_MATTER
 from approvals.policy.expressions import BadCondition, Condition, Facts, Language, Value
 from approvals.policy.globs import matches_any
-from approvals.policy.inquiry import Inquiry
 from approvals.policy.issues import Issue, suggestion
 from approvals.policy.shapes import Shaped
 from approvals.policy.source import Source, Steps
+
+MOST_TOGETHER = 1_000_000  # comparisons of all rules about one action, some 50 ms on one core
+MOST_ITEMS_TOLD = 2  # wrong items of one list
 
 MakeFacts = Callable[[Mapping[str, Value], Collection[str] | None], Facts]
 
@@ -48,22 +49,19 @@ _WHOLE: tuple[Mapping[str, Value], ...] = (
         "client.ip": "192.0.2.1",
     },
 )
-# What a service can leave out, so that policy knows nothing of it.
-_LEFT_OUT = frozenset({*CLAIMABLE, "request.record_count", "request.purpose"})
 
 
-def unsound_conditions(file: Shaped[Policy], services: Source) -> list[Issue]:
-    """Each fault of a condition; where there is none, each rule that approves what it knows not."""
-    if file.model is None:
-        return []
-    compiled = _compiled(file, file.model, services.keys("services"))
-    return list(compiled) or list(_approved_unseen(file, file.model))
+def unsound_conditions(file: Shaped[Policy], services: Source) -> Iterator[Issue]:
+    """Each condition that does not compile, that nobody can mean, or that takes too long."""
+    if file.model is not None:
+        yield from _compiled(file, file.model, services.keys("services"))
 
 
 def _compiled(file: Shaped[Policy], policy: Policy, services: Collection[str]) -> Iterator[Issue]:
     # A list with a fault of its own is known all the same, so that nobody searches for it.
     known = {name: policy.lists.get(name, ()) for name in file.source.keys("lists")}
-    language = Language(KINDS, SIZES, known)
+    language = Language(KINDS, SIZES, known, later=LATER)
+    work: Counter[str] = Counter()
     for index, rule in enumerate(policy.rules):
         steps: Steps = ("rules", file.row("rules", index), "when")
         try:
@@ -73,6 +71,13 @@ def _compiled(file: Shaped[Policy], policy: Policy, services: Collection[str]) -
         else:
             yield from _unmet(file.source, steps, rule, _possible(policy, rule, services), known)
             yield from _senseless(file.source, steps, rule, language.facts, condition)
+            about = [name for name in policy.actions if matches_any(rule.actions, name)]
+            work.update(dict.fromkeys(about, condition.work))
+    for action, together in work.items():
+        if together > MOST_TOGETHER:
+            told = f"the conditions about `{action}` may take {together:,} comparisons together"
+            remedy = f"Stay below {MOST_TOGETHER:,}, with shorter lists or fewer rules"
+            yield file.source.issue(("rules",), told, remedy)
 
 
 def _unmet(
@@ -86,9 +91,18 @@ def _unmet(
     for fault in unmet_constants(found, possible):
         yield source.issue_within(steps, fault.offset, fault.message, fault.remedy)
     for name, listed in looked_up(found):
-        for index, text in enumerate(lists.get(listed, ()) if name in possible else ()):
-            if never := possible[name].fault(name, text):
-                yield source.issue(("lists", listed, index), never.message, never.remedy)
+        items = lists.get(listed, ()) if name in possible else ()
+        never = [
+            (place, one)
+            for place, text in enumerate(items)
+            if (one := possible[name].fault(name, text))
+        ]
+        if len(never) > MOST_ITEMS_TOLD:  # then it is rather the list that is the wrong one
+            message = f"`{name}` is never what `{listed}` holds"
+            yield source.issue(steps, message, f"Name another list. {never[0][1].remedy}")
+        else:
+            for place, one in never:
+                yield source.issue(("lists", listed, place), one.message, one.remedy)
 
 
 def _possible(policy: Policy, rule: Rule, services: Collection[str]) -> Mapping[str, Possible]:
@@ -117,17 +131,7 @@ def _shape_of(name: str) -> Possible:
 
 def _told(source: Source, steps: Steps, error: BadCondition) -> Iterator[Issue]:
     for fault in error.faults[:MOST_FINDINGS]:
-        later = next((name for name in LATER if f"`{name}`" in fault.message), None)
-        if later:
-            message = f"`{later}` is not carried out by this version"
-            yield source.issue_within(steps, fault.offset, message, "Remove it until it is")
-        elif "called" in fault.message:  # it names what is wrong by itself
-            yield source.issue_within(steps, fault.offset, fault.message, fault.remedy)
-        else:
-            message = (
-                f"`when` {fault.message}" if not fault.message.startswith("`") else fault.message
-            )
-            yield source.issue_within(steps, fault.offset, message, fault.remedy)
+        yield source.issue_within(steps, fault.offset, fault.message, fault.remedy)
 
 
 def _senseless(
@@ -142,30 +146,3 @@ def _senseless(
         yield source.issue(steps, message, "Correct it")
     elif condition.is_constant and judged[0].truth is False:
         yield source.issue(steps, "`when` holds for no request", "Correct it, or remove the rule")
-
-
-def _approved_unseen(file: Shaped[Policy], policy: Policy) -> Iterator[Issue]:
-    """A rule that approves by attributes, and would by their strict defaults too."""
-    rulebook = Rulebook(policy, "")
-    for index, rule in enumerate(policy.rules):
-        known_of = _LEFT_OUT.intersection(rulebook.condition(rule).names)
-        if rule.then.decision != "approve" or not known_of:
-            continue
-        names = [name for name in policy.actions if matches_any(rule.actions, name)]
-        if any(_approves_unseen(rulebook, rule, ActionId(name)) for name in names):
-            message = f"the rule `{rule.id}` approves a request of which nothing is known"
-            remedy = "Ask for what must be known, such as device.managed or geo.country in a list"
-            yield file.source.issue(("rules", file.row("rules", index), "when"), message, remedy)
-
-
-def _approves_unseen(rulebook: Rulebook, rule: Rule, action: ActionId) -> bool:
-    values: dict[str, Value] = {
-        **_UNCLAIMED,
-        "service": "",
-        "requester.id": "",
-        "request.data_classes": list(rulebook.policy.actions[action].data_classes),
-        "request.purpose": "",
-        "client.ip": "",
-    }
-    matched = rulebook.terms(Inquiry(action, _MOMENT, values)).matched
-    return matched.rule == rule.id and matched.decision == "approve"

@@ -7,9 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from approvals.policy.condition_text import TextFault
 from approvals.policy.issues import suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The names a condition may use, and those that a later version will know."""
+
+    attributes: Collection[str]
+    lists: Collection[str]
+    later: Collection[str] = ()
+
 
 _ERROR = re.compile(r"^(?:\w+: )?ERROR: <input>:(-?\d+):(-?\d+): (.*?)(?: \[\w+\])?$", re.MULTILINE)
 _UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
@@ -51,20 +62,25 @@ INPUTS_DO_NOT_MATTER = frozenset(
     }
 )
 _SYNTAX = "Check its quotes, brackets and operators: && || ! == != < > in"
-_NO_CONDITION = ("is no condition", _SYNTAX)
+_NO_CONDITION = ("`when` is no condition", _SYNTAX)
 _SIGNS: Mapping[str, tuple[str, str]] = {
     "operand of a select": (
-        "asks a plain value for a part of it",
+        "`when` asks a plain value for a part of it",
         "Remove what follows the attribute's name",
     ),
-    "range of a comprehension": ("loops over what is no list", "Name one, as in requester.roles"),
+    "range of a comprehension": (
+        "`when` loops over what is no list",
+        "Name one, as in requester.roles",
+    ),
     "simple identifier": (
-        "loops without a name for the item",
+        "`when` loops without a name for the item",
         'Write it as requester.roles.exists(role, role == "lead")',
     ),
-    "int literal": ("holds a number that is too large", "Write a smaller one"),
+    "int literal": ("`when` holds a number that is too large", "Write a smaller one"),
 }
-_TOO_DEEP = TextFault(0, "is nested too deeply", "Write it flatter, or split the rule in two")
+_TOO_DEEP = TextFault(
+    0, "`when` is nested too deeply", "Write it flatter, or split the rule in two"
+)
 
 
 def kind(name: str) -> str:
@@ -73,7 +89,7 @@ def kind(name: str) -> str:
     return _KINDS.get(plain, _KINDS.get(name, "a list" if plain.startswith("list") else name))
 
 
-def faults_of(told: str, text: str, declared: Collection[str]) -> tuple[TextFault, ...]:
+def faults_of(told: str, text: str, known: Known) -> tuple[TextFault, ...]:
     """The engine's errors about `text`, each once, the first of a syntax error only."""
     if "recursion" in told:
         return (_TOO_DEEP,)
@@ -83,7 +99,7 @@ def faults_of(told: str, text: str, declared: Collection[str]) -> tuple[TextFaul
             return (_syntax(_offset(text, int(line), int(column)), message, text),)
         if "*error*" not in message:  # what follows from a fault that is told already
             offset = _offset(text, int(line), int(column))
-            faults[_meaning(offset, message, text, declared)] = None
+            faults[_meaning(offset, message, text, known)] = None
     return tuple(faults) or (TextFault(0, *_NO_CONDITION),)
 
 
@@ -108,23 +124,23 @@ def _syntax(offset: int, message: str, text: str) -> TextFault:
             operator = _WORDS[match[0]]
             return TextFault(match.start(), f"`{match[0]}` is no operator", f"Write {operator}")
     if "input '<EOF>'" in message or "at '<EOF>'" in message or not text[offset:].strip():
-        return TextFault(offset, "ends too early", _SYNTAX)
+        return TextFault(offset, "`when` ends too early", _SYNTAX)
     if text[offset] == "=" != text[offset - 1]:
         return TextFault(offset, "`=` compares nothing", "Write ==")
     word = text[offset:].split(maxsplit=1)[0][:20]
-    return TextFault(offset, f"cannot be read from `{word}` on", _SYNTAX)
+    return TextFault(offset, f"`when` cannot be read from `{word}` on", _SYNTAX)
 
 
-def _meaning(offset: int, message: str, text: str, declared: Collection[str]) -> TextFault:
+def _meaning(offset: int, message: str, text: str, known: Known) -> TextFault:
     if unknown := _UNDECLARED.search(message):
-        return _unknown(offset, unknown[1], text, declared)
+        return _unknown(offset, unknown[1], text, known)
     if overload := _OVERLOAD.search(message):
         return _mismatch(offset, overload[1], overload[2])
     found = next((words for sign, words in _SIGNS.items() if sign in message), _NO_CONDITION)
     return TextFault(offset, *found)
 
 
-def _unknown(offset: int, name: str, text: str, declared: Collection[str]) -> TextFault:
+def _unknown(offset: int, name: str, text: str, known: Known) -> TextFault:
     if text[offset : offset + 1] == "(":  # the engine points behind a function's name
         start = text.rfind(name, 0, offset)
         if name in FUNCTIONS:
@@ -132,14 +148,16 @@ def _unknown(offset: int, name: str, text: str, declared: Collection[str]) -> Te
             return TextFault(start, f"`{name}` is called in a way it does not know", remedy)
         return TextFault(start, f"no function is called `{name}`", suggestion(name, FUNCTIONS))
     start = text.rfind(name, 0, offset + len(name))
-    lists = {one for one in declared if one.isupper()}
     if name.isupper():
-        return TextFault(start, f"no list is called `{name}`", suggestion(name, lists))
+        return TextFault(start, f"no list is called `{name}`", suggestion(name, known.lists))
+    if name in known.later:
+        message = f"`{name}` is not carried out by this version"
+        return TextFault(start, message, "Remove it until it is")
     if name == "action":
         remedy = "Choose the actions with the key `actions` beside `when`"
         return TextFault(start, "`action` is no attribute", remedy)
-    known = set(declared) - lists
-    return TextFault(max(start, 0), f"no attribute is called `{name}`", suggestion(name, known))
+    remedy = suggestion(name, known.attributes)
+    return TextFault(max(start, 0), f"no attribute is called `{name}`", remedy)
 
 
 def _mismatch(offset: int, operator: str, types: str) -> TextFault:
@@ -152,6 +170,8 @@ def _mismatch(offset: int, operator: str, types: str) -> TextFault:
 def _mended(operator: str, types: str) -> str:
     if operator == "in" and types.startswith("string"):
         return "Write == for a text, and `in` for a list"
+    if operator.startswith("get"):
+        return f"Give it the zone: now.{operator}(tz)"
     if operator == "!":
         return "Put what is denied in brackets: !(geo.country in EEA)"
     if operator in ("==", "!=") and types in ("list(string), string", "string, list(string)"):

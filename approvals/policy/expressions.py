@@ -21,9 +21,11 @@ from approvals.policy.condition_text import (
     names_in,
     refused_calls,
     runaway,
+    shadowing,
     tokens,
+    work_of,
 )
-from approvals.policy.engine_words import faults_of, kind, reason
+from approvals.policy.engine_words import Known, faults_of, kind, reason
 
 Kind = Literal["truth", "number", "text", "texts", "time"]
 Value = JsonValue | datetime
@@ -39,6 +41,28 @@ _TYPES: Mapping[Kind, cel.Type] = {
     "texts": cel.Type.List(cel.Type.STRING),
     "time": cel.Type.TIMESTAMP,
 }
+
+
+# What a policy is better without is taken out of the engine itself, whatever a text looks like.
+_ZONELESS = {
+    "getFullYear": "timestamp_to_year",
+    "getMonth": "timestamp_to_month",
+    "getDate": "timestamp_to_day_of_month_1_based",
+    "getDayOfMonth": "timestamp_to_day_of_month",
+    "getDayOfWeek": "timestamp_to_day_of_week",
+    "getDayOfYear": "timestamp_to_day_of_year",
+    "getHours": "timestamp_to_hours",
+    "getMinutes": "timestamp_to_minutes",
+    "getSeconds": "timestamp_to_seconds",
+    "getMilliseconds": "timestamp_to_milliseconds",
+}
+_WITHOUT = (
+    "stdlib:\n  exclude_macros: [has, map]\n  exclude_functions:\n    - name: dyn\n"
+    + "".join(
+        f"    - {{name: {name}, overloads: [{{id: {overload}}}]}}\n"
+        for name, overload in _ZONELESS.items()
+    )
+)
 
 
 class EngineUnfit(PlacetError):
@@ -59,25 +83,32 @@ class BadCondition(PlacetError):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a condition says of one request, and why it gives an error."""
+    """What a condition says of one request, and why it gives an error. `note` is for people."""
 
     truth: Truth
     error: str = ""
+    note: str = ""
 
     def __post_init__(self) -> None:
         if (self.truth is None) is not bool(self.error):
             raise ValueError("an error has its reason, and nothing else has")
 
 
+_NAMES_HIDDEN = TextFault(
+    0,
+    "`when` uses a name in a way that cannot be followed",
+    "Write names plainly, without a dot before",
+)
 _HOLDS, _FAILS = Judged(truth=True), Judged(truth=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A compiled condition. `names` are the attributes and lists it uses."""
+    """A compiled condition. `names` are attributes and lists it uses, `work` as in `work_of`."""
 
     text: str
     names: tuple[str, ...]
+    work: int
     _compiled: cel.Expression
 
     def judge(self, facts: Facts) -> Judged:
@@ -109,7 +140,8 @@ class Facts:
 class Language:
     """What conditions may name: attributes with their kinds, and the policy's lists.
 
-    `sizes` tells the most items of each attribute that is a list; `unsure` which may be absent.
+    `sizes` tells the most items of each attribute that is a list; `unsure` which may be absent,
+    `later` what another version will know.
     """
 
     def __init__(
@@ -118,6 +150,7 @@ class Language:
         sizes: Mapping[str, int],
         lists: Mapping[str, Sequence[str]],
         unsure: Collection[str] = (),
+        later: Collection[str] = (),
     ) -> None:
         check_engine(version(_ENGINE))
         self.lists: Mapping[str, list[str]] = {name: list(items) for name, items in lists.items()}
@@ -126,25 +159,39 @@ class Language:
         variables |= dict.fromkeys(lists, _TYPES["texts"])
         self._names = frozenset(variables)
         self._unsure = frozenset(unsure)
+        self._known = Known(kinds, lists, later)
         self._numbers = [name for name, one in kinds.items() if one == "number"]
-        self._env = cel.NewEnv(variables=variables)
+        self._variables = variables
+        self._env = _env(variables)
 
     def compile(self, text: str) -> Condition:
         """`text` as a condition. Raises `BadCondition` with every fault."""
         found = tokens(text)
-        if refused := refused_calls(found):
+        if refused := [*refused_calls(found), *shadowing(found, self._names)]:
             raise BadCondition(refused)
         try:
             compiled = self._env.compile(text)
         except RuntimeError as error:
-            raise BadCondition(faults_of(str(error), text, self._names)) from None
+            raise BadCondition(faults_of(str(error), text, self._known)) from None
         gives = compiled.return_type().name()
         if gives != "BOOL":
-            message = f"gives {kind(gives)}, not true or false"
+            message = f"`when` gives {kind(gives)}, not true or false"
             raise BadCondition([TextFault(0, message, "Compare it with something")])
         if endless := runaway(found, self._sizes):
             raise BadCondition([endless])
-        return Condition(text, names_in(found, self._names), compiled)
+        names = names_in(found, self._names)
+        self._check_names(text, names)
+        return Condition(text, names, work_of(found, self._sizes), compiled)
+
+    def _check_names(self, text: str, names: Sequence[str]) -> None:
+        """Holds our reading of a text to the engine's: by the names found, it must compile too.
+
+        Who could hide a name from us could make a rule look as if it asked for nothing.
+        """
+        try:
+            _env({name: self._variables[name] for name in names}).compile(text)
+        except RuntimeError:
+            raise BadCondition([_NAMES_HIDDEN]) from None
 
     def facts(self, values: Mapping[str, Value], names: Collection[str] | None = None) -> Facts:
         """`values` for conditions that use `names`, or any. To hand a long list over takes time."""
@@ -218,6 +265,10 @@ def _at_once(joined: cel.Expression | None, facts: Facts) -> list[Judged] | None
     truths = value.plain_value()
     is_clean = isinstance(truths, list) and all(one is True or one is False for one in truths)
     return [_HOLDS if one else _FAILS for one in truths] if is_clean else None
+
+
+def _env(variables: Mapping[str, cel.Type]) -> cel.Env:
+    return cel.NewEnv(config=cel.NewEnvConfigFromYaml(_WITHOUT), variables=variables)
 
 
 def check_engine(installed: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue, StrictInt, model_validator
 
 from approvals.model import Frozen, PolicyDecision
-from approvals.policy.analysis import Rulebook, Terms
+from approvals.policy.analysis import Rulebook, Terms, Trial
 from approvals.policy.document import NO_MATCH, Policy
 from approvals.policy.issues import Issue, suggestion
 from approvals.policy.services import Services, ServicesDocument
@@ -65,13 +65,17 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What policy says of one case. `index` is its place among the cases judged."""
+    """What policy says of one case. `index` is its place among the cases judged.
+
+    `met` are the rule that decided, if its condition held, and those in shadow that would have.
+    """
 
     index: int
     name: str
     supposed: Supposed
     terms: Terms
     differences: tuple[Difference, ...]
+    met: frozenset[str] = frozenset()
 
 
 def unsound_fixtures(
@@ -107,8 +111,17 @@ def run_fixtures(
     for index, case in enumerate(document.cases):
         supposed = suppose({**document.base, **case.given}, rulebook.policy, services)
         terms = rulebook.terms(supposed.inquiry)
-        differences = tuple(_differences(case.expect, terms))
-        results.append(CaseResult(index, case.name, supposed, terms, differences))
+        trials = rulebook.explain(supposed.inquiry)
+        results.append(
+            CaseResult(
+                index,
+                case.name,
+                supposed,
+                terms,
+                differences=tuple(_differences(case.expect, terms)),
+                met=frozenset(one.rule.id for one in trials if _is_met(one)),
+            )
+        )
     return tuple(results)
 
 
@@ -127,7 +140,7 @@ def failed_cases(file: FixturesFile, results: Sequence[CaseResult]) -> list[Issu
 
 def untested_rules(policy: Policy, results: Sequence[CaseResult]) -> tuple[str, ...]:
     """The rules that no case meets: a misspelt word in their conditions would go unnoticed."""
-    met = {rule for one in results for rule in (one.terms.matched.rule, *one.terms.matched.shadow)}
+    met = {rule for one in results for rule in one.met}
     return tuple(rule.id for rule in policy.rules if rule.id not in met)
 
 
@@ -136,6 +149,11 @@ def shown(value: JsonValue) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return str(value)
+
+
+def _is_met(trial: Trial) -> bool:
+    # A rule that only gave an error has shown nothing of its condition.
+    return trial.truth is True and (trial.has_decided or trial.part == "shadow")
 
 
 def _unknown_rules(file: FixturesFile, steps: Steps, case: Case, policy: Policy) -> Iterator[Issue]:

@@ -14,7 +14,7 @@ from approvals.model import ActionId, Asked, ServiceId
 from approvals.policy.attributes import CLAIMABLE
 from approvals.policy.expressions import Value
 
-Origin = Literal["service", "default", "placet"]
+Origin = Literal["service", "action", "default", "placet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +30,32 @@ class Inquiry:
     asserted: frozenset[str] = frozenset()
 
     def origin(self, name: str) -> Origin:
-        """Who says so: the service, Placet itself, or nobody, so that the strict default holds."""
+        """Who says so: the service, the action, Placet, or nobody, so the strict default holds.
+
+        The action's data classes may have grown by what the service added.
+        """
         if name in self.asserted:
             return "service"
-        return "default" if name in CLAIMABLE else "placet"
+        if name == "request.data_classes":
+            return "action"
+        return "default" if name in CLAIMABLE or name == "request.purpose" else "placet"
 
 
 def inquiry_of(asked: Asked, service: ServiceId, at: datetime) -> Inquiry:
     """What rules see of a request of `service` that was opened at `at`."""
     values: dict[str, Value] = {name: one.default for name, one in CLAIMABLE.items()}
+    values["request.purpose"] = ""
     said: dict[str, Value] = {
-        "request.data_classes": list(asked.data_classes),
-        "request.purpose": asked.purpose or "",
+        name: claim for name, claim in asked.context.items() if name in CLAIMABLE
     }
+    if asked.purpose is not None:
+        said["request.purpose"] = asked.purpose
     if asked.record_count is not None:
         said["request.record_count"] = asked.record_count
     known: dict[str, Value] = {
         "service": service,
         "requester.id": asked.requester.id,
+        "request.data_classes": list(asked.data_classes),
         "client.ip": asked.address,
     }
-    # Placet's own come last: no claim may stand in for them.
-    values |= {**asked.context, **said, **known}
-    return Inquiry(asked.action, at, values, frozenset((*asked.context, *said)))
+    return Inquiry(asked.action, at, {**values, **said, **known}, frozenset(said))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,7 +99,7 @@ def read_configuration(directory: Path, *, loopback: bool = False) -> Reading:
     if fixtures:
         found |= {*fixtures.issues, *unsound_fixtures(fixtures, policy, entries)}
     if found or policy.model is None or people.model is None or entries.model is None:
-        return Reading(None, sorted(found), fixtures=fixtures)
+        return Reading(None, sorted(found, key=_in_order), fixtures=fixtures)
     version = policy_version(policy.model)
     configuration = Configuration(
         policy=policy.model,
@@ -115,8 +116,13 @@ def read_configuration(directory: Path, *, loopback: bool = False) -> Reading:
     return Reading(configuration, failed_cases(fixtures, results), results, fixtures)
 
 
+def _in_order(issue: Issue) -> tuple[int, Issue]:
+    # What policy has wrong may be the reason of what follows.
+    return FILES.index(issue.file), issue
+
+
 def _fixtures(directory: Path) -> FixturesFile | None:
-    if not (directory / FIXTURES).exists():
+    if not os.path.lexists(directory / FIXTURES):  # a link to nowhere is a fault, not an absence
         return None
     nullable = (("base", ANY), ("cases", ANY, "given", ANY))
     return shape(read_source(directory / FIXTURES), FixturesDocument, nullable=nullable)

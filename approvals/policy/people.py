@@ -99,6 +99,10 @@ class People:
             members |= self._members.get(group, frozenset())
         return frozenset(members & self._with_role("approver")) - {excluding}
 
+    def has_groups(self, groups: Iterable[str]) -> bool:
+        """Whether all of `groups` exist."""
+        return self._members.keys() >= set(groups)
+
     def admins(self) -> frozenset[PersonId]:
         """Everybody with role admin."""
         return self._with_role("admin")

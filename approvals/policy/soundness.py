@@ -20,6 +20,7 @@ from approvals.policy.issues import Issue
 from approvals.policy.people import People, PeopleDocument
 from approvals.policy.shapes import Shaped
 from approvals.policy.source import Steps
+from approvals.policy.values import written
 from approvals.seats import most_approvals
 
 
@@ -42,9 +43,10 @@ def too_few_people(file: Shaped[Policy], people: Shaped[PeopleDocument]) -> Iter
     if file.model is None or people.model is None or not file.holds("defaults"):
         return
     policy, persons = file.model, People(people.model)
+    yield from _escalations_to_nobody(file, policy, persons)
     for steps, then in _reviews(file, policy):
         threshold, groups = voters(policy, then)
-        if not groups or not people.model.groups.keys() >= set(groups):
+        if not groups or not persons.has_groups(groups):
             continue  # told where rules and names are checked
         able = {
             who: person.groups
@@ -59,6 +61,19 @@ def too_few_people(file: Shaped[Policy], people: Shaped[PeopleDocument]) -> Iter
             message = f"{threshold} must approve, but {who} in {', '.join(groups)} may{once}"
             remedy = "Lower the threshold, or give more members the role approver"
             yield file.source.issue(steps, message, remedy)
+
+
+def _escalations_to_nobody(
+    file: Shaped[Policy], policy: Policy, persons: People
+) -> Iterator[Issue]:
+    for index, rule in enumerate(policy.rules):
+        for step, one in enumerate(rule.then.escalate):
+            is_known = one.groups and persons.has_groups(one.groups)  # else told as wrong names
+            if is_known and not persons.who_may_decide(one.groups, excluding=None):
+                place = ("rules", file.row("rules", index), "then", "escalate", step, "groups")
+                message = f"nobody in {', '.join(one.groups)} may approve"
+                remedy = "Give a member the role approver, or name another group"
+                yield file.source.issue(place, message, remedy)
 
 
 def _reviews(file: Shaped[Policy], policy: Policy) -> Iterator[tuple[Steps, Then]]:
@@ -129,7 +144,7 @@ def _too_late(file: Shaped[Policy], steps: Steps, rule: Rule, policy: Policy) ->
         for place, after in times:
             label = f"`{place[0]}[{place[1]}]`"
             if after >= end:
-                message = f"{label} comes when the request has expired, after {_length(end)}"
+                message = f"{label} comes when the request has expired, after {written(end)}"
                 remedy = "Choose a shorter time, or a longer expiry"
                 yield file.source.issue((*steps, *place), message, remedy)
             elif after <= before:
@@ -164,11 +179,3 @@ def _takes_all(earlier: Rule, rule: Rule) -> bool:
 
 def _fits(rule: Rule, action: str) -> bool:
     return matches_any(rule.actions, action)
-
-
-def _length(duration: timedelta) -> str:
-    seconds = int(duration.total_seconds())
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"

@@ -66,8 +66,9 @@ def _is_address(value: JsonValue) -> bool:
 
 def _is_moment(value: JsonValue) -> bool:
     try:
-        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
-    except ValueError:
+        moment = datetime.fromisoformat(str(value))
+        return isinstance(value, str) and bool(moment.tzinfo and moment.astimezone(UTC))
+    except (ValueError, OverflowError):
         return False
 
 

@@ -111,11 +111,12 @@ def _shaped(pattern: str, remedy: str) -> Callable[[str], str]:
 def _moment(value: object) -> datetime:
     try:
         moment = datetime.fromisoformat(str(value))
-    except ValueError:
+        in_utc = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise fault("is not a time", "Write it as 2027-01-31T00:00:00Z") from None
     if moment.tzinfo is None:
         raise fault("has no time zone", "Add one, such as the Z of 2027-01-31T00:00:00Z")
-    return moment.astimezone(UTC)
+    return in_utc
 
 
 def _time_zone(name: str) -> str:

@@ -7,7 +7,10 @@ decimal numbers count as numbers; times, octals and the like stay text.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -39,8 +42,9 @@ MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 20
 
 _CORE = "tag:yaml.org,2002:"
-_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _BARE_MARK = re.compile(r"(?:[:-]\s+|[\[,{]\s*)([!*&%@`])")
+_OTHER_BREAK = re.compile("[\x85\u2028\u2029]")  # YAML counts them as lines, and no editor does
 _QUOTED_START = re.compile(r"""[:-]\s+("[^"]*"|'[^']*')\s+[^\s#,}\]]""")
 _QUOTE = 'Put the whole text in quotes: "..."'
 _BEGIN = "beginning with a copy of Placet's examples/config"
@@ -51,8 +55,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def read_source(path: Path) -> Source:
     """The file at `path`. Whatever is wrong with it is in `issues`; nothing is raised."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        raw = _bytes_of(path)
     except FileNotFoundError:
         remedy = f"Write it, {_BEGIN}, or set PLACET_CONFIG_DIR to the directory that holds it"
         return _unusable(path.name, "the file is missing", remedy)
@@ -61,6 +64,14 @@ def read_source(path: Path) -> Source:
         remedy = "Make it a regular file that this user may read"
         return _unusable(path.name, f"the file cannot be read: {reason}", remedy)
     return parse_source(path.name, raw)
+
+
+def _bytes_of(path: Path) -> bytes:
+    # A pipe would keep whoever opens it waiting, in a thread that nothing can end.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return file.read(MAX_BYTES + 1)
 
 
 def parse_source(file: str, raw: bytes, loader: type[yaml.SafeLoader] = LOADER) -> Source:
@@ -72,7 +83,7 @@ def parse_source(file: str, raw: bytes, loader: type[yaml.SafeLoader] = LOADER) 
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         return _unusable(file, "this line is not UTF-8", "Save the file as UTF-8", line=line)
-    if control := Reader.NON_PRINTABLE.search(text):
+    if control := (Reader.NON_PRINTABLE.search(text) or _OTHER_BREAK.search(text)):
         line = text.count("\n", 0, control.start()) + 1
         message = "this line holds a control character"
         return _unusable(file, message, "Remove what no editor shows", line=line)

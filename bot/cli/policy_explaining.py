@@ -6,6 +6,7 @@ import asyncio
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -79,6 +80,8 @@ def explain(arguments: Namespace, terminal: Terminal) -> int:
     """Each rule tried, and which decided."""
     if arguments.request is None:
         return _supposed(arguments, terminal)
+    if Path(arguments.request).is_dir():
+        raise WrongUsage(f"{arguments.request} is a directory. Write --dir {arguments.request}.")
     if arguments.given or arguments.case or arguments.no_base or arguments.directory:
         raise WrongUsage("Name a recorded request, or say what is given; not both.")
     wanted = request_id(arguments.request)

@@ -18,7 +18,7 @@ from bot.terminal import shortened, wrapped
 
 _PARTS: Mapping[Part, str] = {"deny": "deny pass", "rule": "rules", "shadow": "shadow"}
 _TRUTHS = {True: "TRUE", False: "false", None: "ERROR"}
-_ORIGINS = {"default": "default", "placet": "Placet"}
+_ORIGINS = {"action": "the action", "default": "default", "placet": "Placet"}
 _HIDDEN = "not shown"
 _MOST_ID, _MOST_VALUE = 32, 60  # columns
 _PART_WIDTH, _TRUTH_WIDTH = 11, 7
@@ -45,7 +45,13 @@ class Explained:
                 continue  # it stands in the file, and is long
             origin = self.inquiry.origin(name)
             said = self.claimant if origin == "service" else _ORIGINS[origin]
+            if origin == "action" and self._has_added_classes():
+                said = f"{said} and {self.claimant}"
             yield name, self._value(name), said
+
+    def _has_added_classes(self) -> bool:
+        action = self.rulebook.policy.actions[self.inquiry.action]
+        return self.inquiry.values["request.data_classes"] != list(action.data_classes)
 
     def _value(self, name: str) -> str | None:
         if name in self.shown:

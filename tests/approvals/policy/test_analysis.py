@@ -51,7 +51,7 @@ PEOPLE = "People decide about this action"
 def _inquiry(action: ActionId = EXPORT, absent: str = "", **values: Value) -> Inquiry:
     known = {**KNOWN, **{name.replace("__", "."): value for name, value in values.items()}}
     known.pop(absent, None)
-    return Inquiry(action, AT, known)
+    return Inquiry(action, AT, known, frozenset(known))
 
 
 def _rulebook(
@@ -334,6 +334,58 @@ def test_hours_are_those_of_the_policys_zone_at_the_requests_own_time(
     at = datetime(2026, month, 2, hour, minute, tzinfo=UTC)
     matched = _rulebook(office, defaults=defaults).terms(replace(_inquiry(), at=at)).matched
     assert matched.rule == ("office" if fits else "no-match")
+
+
+UNSAID = [
+    'geo.country != "KP"',
+    'request.record_count <= 5 && !(geo.country in ["KP"])',
+    'service == "crm" && device.type != "phone"',
+    'requester.id.startsWith("okta:") && requester.roles.all(r, r != "lead")',
+    'request.purpose != "marketing" && client.ip.startsWith("192.")',
+    "!device.managed",
+]
+
+
+@pytest.mark.parametrize("mode", ["enforce", "shadow"])
+@pytest.mark.parametrize("when", UNSAID)
+def test_no_strict_default_makes_a_rule_approve(when: str, mode: Mode) -> None:
+    claims = {"requester.roles": [], "geo.country": "", "device.type": "unknown"}
+    values: dict[str, Value] = {**KNOWN, **claims, "device.managed": False, "request.purpose": ""}
+    said = frozenset({"request.record_count"})
+    rulebook = _rulebook(_rule("approves", "approve", when, mode), REVIEW)
+    matched = rulebook.terms(Inquiry(EXPORT, AT, values, said)).matched
+    assert (matched.rule, matched.shadow, matched.shadow_failed) == ("review", (), ())
+    # The same words said by the service count.
+    known = frozenset(values)
+    said_so = rulebook.terms(Inquiry(EXPORT, AT, values, known)).matched
+    assert (said_so.rule if mode == "enforce" else said_so.shadow[0]) == "approves"
+
+
+def test_why_a_rule_that_approves_does_not_fit_is_told() -> None:
+    rulebook = _rulebook(_rule("approves", "approve", 'geo.country != "KP"'), REVIEW)
+    trial = rulebook.explain(Inquiry(EXPORT, AT, {**KNOWN, "geo.country": ""}))[0]
+    assert (trial.truth, trial.error) == (False, "geo.country is not known")
+
+
+def test_what_is_known_of_one_side_is_enough_for_either() -> None:
+    either = _rule("approves", "approve", "device.managed || geo.country != 'KP'")
+    inquiry = Inquiry(EXPORT, AT, {**KNOWN, "geo.country": ""}, frozenset({"device.managed"}))
+    assert _rulebook(either).terms(inquiry).matched.rule == "approves"
+
+
+def test_a_rule_that_reviews_or_denies_goes_by_the_strict_default() -> None:
+    unknown = Inquiry(EXPORT, AT, {**KNOWN, "geo.country": ""})
+    for decision in ("review", "deny"):
+        rulebook = _rulebook(_rule("r", decision, "geo.country == ''"))
+        assert rulebook.terms(unknown).matched.rule == "r"
+
+
+def test_a_class_that_the_action_has_today_counts_for_what_was_opened_before() -> None:
+    special = _rule("special", "deny", "request.data_classes.exists(c, c == 'health')")
+    today = _rulebook(special, action=Action(title="Export", data_classes=("health",)))
+    assert today.denial(_inquiry()) == DenyRule("special", None, "v1")
+    assert _rulebook(special).denial(_inquiry()) is None
+    assert today.denial(_inquiry(ActionId("gone.away"))) is None
 
 
 def test_how_each_rule_fared_is_told_with_its_reason() -> None:

@@ -3,14 +3,17 @@ from __future__ import annotations
 import pytest
 
 from approvals.policy.condition_text import (
+    MOST_WORK,
     Possible,
     TextFault,
     looked_up,
     names_in,
     refused_calls,
     runaway,
+    shadowing,
     tokens,
     unmet_constants,
+    work_of,
 )
 
 SIZES = {"TEN": 10, "HUNDRED": 100, "THOUSAND": 1000}
@@ -58,11 +61,16 @@ def test_a_name_that_only_looks_like_one_is_not() -> None:
         ("TEN.all(a, THOUSAND.all(b, true))", ")"),  # 10 * (1 + 1000)
         ("HUNDRED.all(a, TEN.all(b, true))", None),
         ("HUNDRED.all(a, HUNDRED.exists(b, true))", ")"),
-        ("&&".join(["THOUSAND.all(a, true)"] * 10), None),
-        ("&&".join(["THOUSAND.all(a, true)"] * 11), ")"),
+        ("&&".join(["THOUSAND.all(a, true)"] * 6), None),
+        ("&&".join(["THOUSAND.all(a, true)"] * 12), ")"),
         ("TEN.all(a, TEN.all(b, TEN.all(c, true)))", "T"),
-        ("TEN.exists_one(a, (TEN.filter(b, true)).all(c, true))", ")"),  # as large as the largest
-        ("['a', 'b'].all(x, ['c'].all(y, true))", ")"),
+        ("HUNDRED.all(a, (HUNDRED + TEN).all(c, true))", ")"),  # as large as all that are named
+        ("['a', 'b'].all(x, ['c'].all(y, true))", None),
+        ("TEN.exists(a, HUNDRED.exists(b, a in THOUSAND))", ")"),
+        ("TEN.exists(a, a in THOUSAND)", None),
+        ("TEN.exists(a, a.matches('x{99}'))", ")"),
+        ("TEN.exists(a, a.matches('^x'))", None),
+        ("HUNDRED.exists(a, HUNDRED.size() in [1, 2])", None),
         ("(((1))) == [2, {'a': 3}['a']][0] && f(TEN)", None),
         ("TEN.all(a, true)))", None),
     ],
@@ -74,10 +82,35 @@ def test_the_most_steps_are_counted_before_anything_runs(text: str, at: str | No
 
 def test_what_may_run_away_is_told_by_its_reason() -> None:
     deep = runaway(tokens("TEN.all(a, TEN.all(b, TEN.all(c, true)))"), SIZES)
-    assert deep == TextFault(22, "loops more than 2 deep", "Split the rule in two")
+    assert deep == TextFault(22, "`when` loops more than 2 deep", "Split the rule in two")
     long = runaway(tokens("THOUSAND.all(a, THOUSAND.all(b, true))"), SIZES)
     assert long is not None
-    assert long.message == "may take more than 10,000 steps"
+    assert long.message == "`when` may take more than 10,000 steps"
+
+
+def test_what_a_condition_may_cost_is_bounded_and_known() -> None:
+    assert work_of(tokens("a == 'b'"), SIZES) < 10
+    assert work_of(tokens("a in THOUSAND"), SIZES) > 1000
+    assert work_of(tokens("THOUSAND.all(a, THOUSAND.all(b, true))"), SIZES) == MOST_WORK
+
+
+def test_an_item_of_a_loop_may_not_hide_an_attribute() -> None:
+    found = tokens("TEN.exists(service, service == 'a') && f(service)")
+    assert [fault.offset for fault in shadowing(found, {"service"})] == [11]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_refused"),
+    [("a.matches(b)", True), ("a.matches('x' + b)", True), ("a.matches('x')", False)],
+)
+def test_a_pattern_is_written_and_not_made(text: str, is_refused: bool) -> None:
+    assert bool(refused_calls(tokens(text))) is is_refused
+
+
+def test_comments_within_names_and_quotes_within_texts_hide_nothing() -> None:
+    assert names_in(tokens("a . // where\n b == 'x'"), {"a.b"}) == ("a.b",)
+    hidden = r'''"""x\"""" != "" && dyn(1) == 1 && "" != "a"'''
+    assert [fault.offset for fault in refused_calls(tokens(hidden))] == [hidden.index("dyn")]
 
 
 KNOWN = {"service": Possible(lambda text: text in ("crm", "quiet"), lambda _: "Write crm")}
@@ -106,6 +139,10 @@ def test_a_text_that_an_attribute_never_is_is_told(text: str) -> None:
         "service in LIST",
         "service == other && 'crn' == other",
         "service in ['crm'] || 'crn' in other",
+        "service + other == 'crn'",
+        "service == 'crn' + other",
+        "service == r'crn'",
+        r"service == 'cr\x6e'",
         "service",
     ],
 )

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 import pytest
+from cel_expr_python import cel
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,7 +88,7 @@ def test_an_absent_attribute_gives_an_error_and_not_what_python_takes_for_true()
 
 # Trap 2: other errors are raised.
 def test_past_the_budget_of_steps_it_is_an_error_and_the_next_one_works() -> None:
-    endless = Condition("", (), LANGUAGE._env.compile("LONG.all(a, LONG.all(b, true))"))
+    endless = Condition("", (), 0, LANGUAGE._env.compile("LONG.all(a, LONG.all(b, true))"))
     facts = LANGUAGE.facts(KNOWN)
     assert endless.judge(facts) == Judged(None, "it takes too many steps")
     assert LANGUAGE.compile("device.managed").judge(facts) == Judged(True)
@@ -100,9 +101,32 @@ def test_a_misspelt_name_does_not_compile() -> None:
 
 # Trap 4: has() answers the value.
 def test_has_is_refused_because_it_answers_the_value() -> None:
-    raw = LANGUAGE._env.compile("has(device.managed)").eval(LANGUAGE.facts({}).activation)
-    assert raw.type().name() == "ERROR"
+    raw = cel.NewEnv(variables={"device.managed": cel.Type.BOOL}).compile("has(device.managed)")
+    assert raw.eval(LANGUAGE.facts({}).activation).type().name() == "ERROR"
     assert "has" in _refused("has(device.managed)")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["has(device.managed)", "dyn(1) == 1", "EEA.map(a, a) == EEA", "now.getHours() > 5"],
+)
+def test_what_is_refused_is_not_in_the_engine_at_all(text: str) -> None:
+    with pytest.raises(RuntimeError):
+        LANGUAGE._env.compile(text)
+
+
+@pytest.mark.parametrize("text", ['.geo.country != "XX"', ".EEA.exists(a, a == 'DE')"])
+def test_a_name_that_the_engine_sees_and_we_do_not_is_refused(text: str) -> None:
+    assert _refused(text) == "`when` uses a name in a way that cannot be followed"
+
+
+@pytest.mark.parametrize("text", ["(now).getHours() > 5", "[now][0].getHours() > 5"])
+def test_a_time_asks_for_its_zone_however_it_is_written(text: str) -> None:
+    [fault] = refused(text)
+    assert (fault.message, fault.remedy) == (
+        "`getHours` does not go with a time",
+        "Give it the zone: now.getHours(tz)",
+    )
 
 
 # Trap 5: an error is swallowed by `||` and `&&`, so deny rules are judged each by itself.
@@ -129,7 +153,7 @@ def test_a_whole_number_takes_no_other_kind_of_number() -> None:
     [("geo.country", "text"), ("1 + 1", "a whole number"), ("EEA", "a list of texts")],
 )
 def test_what_is_neither_true_nor_false_is_refused(text: str, gives: str) -> None:
-    assert _refused(text) == f"gives {gives}, not true or false"
+    assert _refused(text) == f"`when` gives {gives}, not true or false"
 
 
 @pytest.mark.parametrize(
