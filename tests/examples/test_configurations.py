@@ -26,25 +26,33 @@ from approvals.policy.loader import PEOPLE, SERVICES, notify_faults
 from approvals.seats import most_approvals
 from tests.examples.configurations import NAMES, base, configuration, load, reading, terms, written
 
+EVERY = (*NAMES, "config")
 BOTH = frozenset({"slack", "teams"})
 # Local time, and whether it lies between 8 and 19 o'clock.
 HOURS = [("07:59:59", False), ("08:00:00", True), ("18:59:59", True), ("19:00:00", False)]
 TUESDAYS = {"winter": "2026-02-03", "summer": "2026-07-07"}
 
 
-@pytest.mark.parametrize("name", [*NAMES, "config"])
+@pytest.mark.parametrize("name", EVERY)
 def test_it_loads_without_a_fault(name: str) -> None:
     assert [str(issue) for issue in reading(name).issues] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_every_rule_is_met_by_a_case(name: str) -> None:
     results = reading(name).results
     assert [one.name for one in results if one.differences] == []
     assert untested_rules(configuration(name).policy, results) == ()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
+def test_every_case_is_a_request_that_policy_would_be_asked_about(name: str) -> None:
+    results = reading(name).results
+    assert {one.name: one.supposed.hindrances for one in results if one.supposed.hindrances} == {}
+    assert results
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_each_rule_that_decides_says_why(name: str) -> None:
     assert [rule.id for rule in configuration(name).policy.rules if not rule.why] == []
 

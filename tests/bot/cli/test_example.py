@@ -65,7 +65,12 @@ def opening(example: Configuration, service: str = "crm", **changes: object) -> 
     )
 
 
-EXPORT: dict[str, Any] = {"action": "customer.export", "purpose": "legal", "record_count": 1240}
+EXPORT: dict[str, Any] = {
+    "action": "customer.export",
+    "purpose": "legal",
+    "record_count": 1240,
+    "context": {"device.managed": True},
+}
 
 
 async def test_a_copy_of_it_passes_the_check_and_needs_its_secret(
@@ -78,6 +83,12 @@ async def test_a_copy_of_it_passes_the_check_and_needs_its_secret(
     assert checked.code == 1
     [fault] = checked.err.splitlines()
     assert "env CRM_CALLBACK_SECRET is not set" in fault
+
+
+@pytest.mark.usefixtures("copied")
+async def test_the_cases_of_a_copy_hold_and_meet_every_rule(shell: Shell) -> None:
+    tested = await shell("policy", "test")
+    assert (tested.code, tested.err) == (0, "")
 
 
 async def test_a_key_is_made_in_a_copy_as_its_comment_says(shell: Shell, copied: Path) -> None:
@@ -111,6 +122,8 @@ def test_its_receivers_are_its_own(example: Configuration) -> None:
     [
         ({}, "one-looks-first", "review", 1),
         (EXPORT, "exports-need-two", "review", 2),
+        ({**EXPORT, "context": None}, "managed-device-only", "deny", 0),
+        ({**EXPORT, "context": {"device.managed": False}}, "managed-device-only", "deny", 0),
         ({"action": "statistics.read"}, "figures-are-open", "approve", 0),
         ({"action": "customer.send_to_broker"}, "never-to-brokers", "deny", 0),
     ],
