@@ -35,7 +35,7 @@ from approvals.policy.document import (
     Then,
 )
 from approvals.policy.expressions import BadCondition
-from approvals.policy.fixtures import FixturesDocument
+from approvals.policy.loader import FIXTURES, read_configuration
 from approvals.signing import callback_secret, callback_signature
 from bot.settings import KNOWN
 from bot.telemetry import Metrics
@@ -263,9 +263,13 @@ def test_the_better_condition_of_each_trap_is_one() -> None:
     assert len(conditions) == 6
 
 
-def test_its_fixtures_have_their_shape() -> None:
-    cases = FixturesDocument.model_validate(yaml.safe_load(block(POLICY, "yaml", "cases:"))).cases
-    assert [case.expect.decision for case in cases] == ["deny", "review"]
+def test_its_fixtures_hold_beside_a_copy_of_the_example_to_copy(tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(ROOT / "examples/config", tmp_path / "config"))
+    (copy / FIXTURES).write_text(block(POLICY, "yaml", "cases:"))
+    reading = read_configuration(copy)
+    assert list(map(str, reading.issues)) == []
+    assert [one.terms.matched.decision for one in reading.results] == ["deny", "review"]
+    assert [one.supposed.hindrances for one in reading.results] == [(), ()]
 
 
 @cache
