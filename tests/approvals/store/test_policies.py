@@ -12,9 +12,11 @@ from redis.asyncio import Redis
 
 from approvals.errors import StoreFull, StoreUnavailable
 from approvals.store.keys import Keys
+from approvals.store.policies import Policies
+from approvals.store.scripts import Loaded, Scripts
 from approvals.store.store import Store
 from approvals.store.times import millis
-from tests.approvals.store.support import Servers, log_of
+from tests.approvals.store.support import STANDS_AT, Servers, log_of, stop_the_clock
 from tests.conftest import Engine
 
 ONE, TWO = "3f9a0c1d27ab", "b85e2a7742c1"
@@ -35,6 +37,31 @@ async def test_the_first_text_of_a_version_stays(store: Store) -> None:
     await store.policies.keep(ONE, "version: 1\n")
     await store.policies.keep(ONE, "version: 1  # with a comment\n")
     assert await store.policies.text(ONE) == "version: 1\n"
+
+
+class Overtaken(Scripts):
+    """Lets somebody else keep a text, and time go on, after it was asked whether there is one."""
+
+    def __init__(self, store: Store, client: Redis) -> None:
+        super().__init__(store.pipeline, store.keys)
+        self._store = store
+        self._client = client
+
+    async def load(self, record: str) -> Loaded:
+        await self._store.policies.keep(ONE, "version: 1\n")
+        await stop_the_clock(self._client, self._store.keys)
+        return await super().load(record)
+
+
+async def test_of_two_racing_writers_the_later_changes_neither_text_nor_time(
+    store: Store, client: Redis, keys: Keys
+) -> None:
+    overtaken = Policies(store.pipeline, Overtaken(store, client), keys)
+    await overtaken.keep(ONE, "version: 1  # later\n")
+    first = await store.policies.first_used(ONE)
+    assert await store.policies.text(ONE) == "version: 1\n"
+    assert first is not None
+    assert first < STANDS_AT
 
 
 async def test_it_is_known_when_a_version_was_first_used(store: Store) -> None:
