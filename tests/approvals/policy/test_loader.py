@@ -123,6 +123,12 @@ def test_the_rules_before_may_hide_a_rule_together(tmp_path: Path) -> None:
     ]
 
 
+def test_a_condition_may_give_an_error_for_one_kind_of_request(tmp_path: Path) -> None:
+    # It divides by zero where no record is asked for, and for nobody else.
+    policy = POLICY.replace('when: "true"', "when: 10 / request.record_count > 2")
+    assert _load(tmp_path, policy).policy.rules[0].when == "10 / request.record_count > 2"
+
+
 def test_a_deny_rule_may_freeze_what_other_rules_are_about(tmp_path: Path) -> None:
     freeze = "rules:\n  - {id: freeze, then: {decision: deny}}\n"
     assert _load(tmp_path, POLICY.replace("rules:\n", freeze)).policy.rules[0].id == "freeze"
