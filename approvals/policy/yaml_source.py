@@ -44,7 +44,6 @@ MAX_DEPTH = 20
 _CORE = "tag:yaml.org,2002:"
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _BARE_MARK = re.compile(r"(?:[:-]\s+|[\[,{]\s*)([!*&%@`])")
-_OTHER_BREAK = re.compile("[\x85\u2028\u2029]")  # YAML counts them as lines, and no editor does
 _QUOTED_START = re.compile(r"""[:-]\s+("[^"]*"|'[^']*')\s+[^\s#,}\]]""")
 _QUOTE = 'Put the whole text in quotes: "..."'
 _BEGIN = "beginning with a copy of Placet's examples/config"
@@ -83,7 +82,7 @@ def parse_source(file: str, raw: bytes, loader: type[yaml.SafeLoader] = LOADER) 
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         return _unusable(file, "this line is not UTF-8", "Save the file as UTF-8", line=line)
-    if control := (Reader.NON_PRINTABLE.search(text) or _OTHER_BREAK.search(text)):
+    if control := Reader.NON_PRINTABLE.search(text):
         line = text.count("\n", 0, control.start()) + 1
         message = "this line holds a control character"
         return _unusable(file, message, "Remove what no editor shows", line=line)

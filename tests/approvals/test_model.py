@@ -66,4 +66,5 @@ def test_the_defaults_of_what_is_stored_never_change() -> None:
     }
     assert defaults(Requester) == {"person": None, "owner": None, "given_name": None}
     assert defaults(Review) == {"reason": None, "stage": 0, "groups": ()}
-    assert defaults(Decision) == {"by": (), "reason": None, "rule": None, "note": None}
+    unset = dict.fromkeys(("reason", "rule", "note", "policy"))
+    assert defaults(Decision) == {"by": (), **unset}

@@ -349,7 +349,7 @@ UNSAID = [
 @pytest.mark.parametrize("mode", ["enforce", "shadow"])
 @pytest.mark.parametrize("when", UNSAID)
 def test_no_strict_default_makes_a_rule_approve(when: str, mode: Mode) -> None:
-    claims = {"requester.roles": [], "geo.country": "", "device.type": "unknown"}
+    claims: dict[str, Value] = {"requester.roles": [], "geo.country": "", "device.type": "unknown"}
     values: dict[str, Value] = {**KNOWN, **claims, "device.managed": False, "request.purpose": ""}
     said = frozenset({"request.record_count"})
     rulebook = _rulebook(_rule("approves", "approve", when, mode), REVIEW)

@@ -57,9 +57,9 @@ def test_all_faults_of_all_files_are_told_at_once_in_order_of_place(tmp_path: Pa
         "services.yaml": SERVICES.replace("asserts: [geo.country", "asserts: [geo.contry"),
     }
     assert _told(write(tmp_path, files)) == [
+        "people.yaml:20:15: no person is called `benn`. Did you mean `ben`?",
         "policy.yaml:43:7: `thresold` is not a key here. Did you mean `threshold`?",
         f"policy.yaml:53:15: no action fits `tset.*`. {KNOWN_ACTIONS}",
-        "people.yaml:20:15: no person is called `benn`. Did you mean `ben`?",
         "services.yaml:13:15: no attribute is called `geo.contry`. Did you mean `geo.country`?",
     ]
 
@@ -86,7 +86,7 @@ def test_missing_files_are_faults_with_the_remedy(tmp_path: Path) -> None:
     remedy += "PLACET_CONFIG_DIR to the directory that holds it"
     assert _told(tmp_path) == [
         f"{file}:1:1: the file is missing. {remedy}"
-        for file in ("policy.yaml", "people.yaml", "services.yaml")
+        for file in ("people.yaml", "policy.yaml", "services.yaml")
     ]
 
 

@@ -132,10 +132,5 @@ def test_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
     assert told.startswith("policy.yaml:1:1: the file cannot be read: it is no regular file.")
 
 
-def test_a_line_break_that_no_editor_shows_is_refused() -> None:
-    [told] = _told(parse_source("f.yaml", "a: 1\nb: x\u2028y\n".encode()))
-    assert told.startswith("f.yaml:2:1: this line holds a control character.")
-
-
 def test_a_number_beyond_all_use_stays_text() -> None:
     assert parse_source("f.yaml", b"a: " + b"9" * 5000).data == {"a": "9" * 5000}

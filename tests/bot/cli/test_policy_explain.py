@@ -279,7 +279,7 @@ customer.read: policy e28dda10a839 -> review, 2 approvals: 1 of privacy, then
  deny pass  managed-device-only        false  device.managed=true (crm)
             country-known-and-allowed  false  geo.country=DE (crm)
  rules      special-data               false  request.data_classes=[contact]
-                                              | (crm)
+                                              | (the action)
             everything-else            TRUE   <- decided
                                               request.record_count is absent
                                               now=2026-03-02T09:00:00.000Z
