@@ -3,8 +3,9 @@
 Looser means that something is allowed sooner, to more, or for longer:
 
 - the decision moves along deny, review, approve;
-- of two reviews the new one needs fewer approvals, in all or in one stage; has fewer stages; lets a
-  further group decide, in all, in one stage or by escalation, or lets it decide earlier; no longer
+- of two reviews the new one needs fewer approvals, in all or in one stage; has more or fewer
+  stages, unless the old ones stand unchanged before the new; lets a further group decide, in one
+  stage, in all or by escalation, which joins every stage, or lets it decide earlier; no longer
   asks for different groups; lets people approve on the card (`quick_approve`); or waits longer;
 - of two outcomes that may end in a grant, the new grant lives longer, may be used more often, keeps
   fewer attributes to what they were, or owes its receipt later or not at all.
@@ -15,7 +16,7 @@ that one of the policies does not have is stricter where it is gone, and listed 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -96,13 +97,15 @@ def _reviews(old: MatchedPolicy, new: MatchedPolicy) -> Iterator[Respect]:
         words = f"approvals {old.threshold} -> {new.threshold}"
         yield Respect(_towards(is_looser=new.threshold < old.threshold), words)
     before, after = _stages(old), _stages(new)
-    if len(before) != len(after):
-        words = f"stages {len(before)} -> {len(after)}"
-        yield Respect(_towards(is_looser=len(after) < len(before)), words)
-    elif len(before) > 1:
+    if len(before) == len(after):
         for number, (one, other) in enumerate(zip(before, after, strict=True), start=1):
-            yield from _stage(f"stage {number}", one, other)
-    yield from _reach(old, new)
+            name = f"stage {number}: " if len(before) > 1 else ""
+            yield from _stage(name, one, other, old, new)
+    else:
+        # Only where each stays as it was, and more is asked behind it, is nobody spared.
+        is_longer = before == after[: len(before)]
+        yield Respect(_towards(is_looser=not is_longer), f"stages {len(before)} -> {len(after)}")
+        yield from _reach("", _reached(old, old.groups), _reached(new, new.groups))
     if old.distinct_groups != new.distinct_groups:
         words = "different groups " + ("no longer" if old.distinct_groups else "now") + " needed"
         yield Respect(_towards(is_looser=old.distinct_groups), words)
@@ -115,32 +118,32 @@ def _stages(matched: MatchedPolicy) -> Sequence[Stage]:
     return matched.stages or (Stage(threshold=matched.threshold, groups=matched.groups),)
 
 
-def _stage(name: str, old: Stage, new: Stage) -> Iterator[Respect]:
-    if old.threshold != new.threshold:
-        words = f"{name}: approvals {old.threshold} -> {new.threshold}"
+def _stage(
+    name: str, old: Stage, new: Stage, was: MatchedPolicy, now: MatchedPolicy
+) -> Iterator[Respect]:
+    if name and old.threshold != new.threshold:
+        words = f"{name}approvals {old.threshold} -> {new.threshold}"
         yield Respect(_towards(is_looser=new.threshold < old.threshold), words)
-    for group in _added(old.groups, new.groups):
-        yield Respect("looser", f"{name}: {group} may decide too")
-    for group in _added(new.groups, old.groups):
-        yield Respect("stricter", f"{name}: {group} may no longer decide")
+    yield from _reach(name, _reached(was, old.groups), _reached(now, new.groups))
 
 
-def _reach(old: MatchedPolicy, new: MatchedPolicy) -> Iterator[Respect]:
-    """Who may decide, and from when on: at once, or after an escalation."""
-    before, after = _reached(old), _reached(new)
+def _reach(
+    name: str, before: Mapping[str, timedelta], after: Mapping[str, timedelta]
+) -> Iterator[Respect]:
+    """Who may decide, and from when on: at once, or after an escalation, which joins each stage."""
     for group in _added(before, after):
-        yield Respect("looser", f"{group} may decide{_from(after[group])}")
+        yield Respect("looser", f"{name}{group} may decide{_from(after[group])}")
     for group in _added(after, before):
-        yield Respect("stricter", f"{group} may no longer decide")
+        yield Respect("stricter", f"{name}{group} may no longer decide")
     for group in before:
         if group in after and before[group] != after[group]:
             is_looser = after[group] < before[group]
-            words = f"{group} may decide{_from(after[group])}, not{_from(before[group])}"
+            words = f"{name}{group} may decide{_from(after[group])}, not{_from(before[group])}"
             yield Respect(_towards(is_looser=is_looser), words)
 
 
-def _reached(matched: MatchedPolicy) -> dict[str, timedelta]:
-    reached = dict.fromkeys(matched.groups, _AT_ONCE)
+def _reached(matched: MatchedPolicy, groups: Sequence[str]) -> dict[str, timedelta]:
+    reached = dict.fromkeys(groups, _AT_ONCE)
     for one in sorted(matched.escalate, key=lambda one: one.after):
         for group in one.groups:
             reached.setdefault(group, one.after)

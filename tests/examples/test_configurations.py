@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from approvals.model import PersonId
+from approvals.policy.analysis import language_of
 from approvals.policy.attributes import KINDS
 from approvals.policy.document import (
     Action,
@@ -106,7 +107,7 @@ def test_together_they_show_every_key_and_every_attribute() -> None:
         attribute
         for name in NAMES
         for rule in configuration(name).policy.rules
-        for attribute in configuration(name).rulebook.condition(rule).names
+        for attribute in language_of(configuration(name).policy).compile(rule.when).names
     }
     assert set(KINDS) <= used
 

@@ -59,8 +59,8 @@ LOOSER = [
         "legal may decide at once, not after 10m",
     ),
     (terms(distinct_groups=True), terms(), "different groups no longer needed"),
-    (terms(stages=(ONE, TWO)), terms(), "stages 2 -> 1"),
-    (terms(stages=(ONE, TWO)), terms(stages=(WIDE, TWO)), "stage 1: duty may decide too"),
+    (terms(stages=(ONE, TWO)), terms(stages=(ONE,)), "stages 2 -> 1"),
+    (terms(stages=(ONE, TWO)), terms(stages=(WIDE, TWO)), "stage 1: duty may decide at once"),
     (
         terms(threshold=3, stages=(ONE, Stage(threshold=2, groups=("duty",)))),
         terms(threshold=2, stages=(ONE, TWO)),
@@ -196,3 +196,19 @@ def test_an_approving_rule_on_top_is_looser_where_it_fires(inquiry: Inquiry, whe
         assert compare(before, after).direction == "looser"
     else:
         assert compare(before, after).direction != "looser"
+
+
+def test_other_stages_in_another_number_are_looser_either_way() -> None:
+    asked = (Stage(threshold=1, groups=("privacy",)), Stage(threshold=1, groups=("legal",)))
+    either = (Stage(threshold=1, groups=("privacy", "legal")),) * 3
+    for old, new in ((asked, either), (either, asked)):
+        assert compare(terms(stages=old), terms(stages=new)).direction == "looser"
+
+
+def test_an_escalation_that_fills_a_stage_by_a_group_of_another_is_looser() -> None:
+    stages = (Stage(threshold=1, groups=("privacy",)), Stage(threshold=1, groups=("legal",)))
+    plain = terms(stages=stages)
+    late, soon = (terms(stages=stages, escalate=escalating(privacy=n)) for n in (9, 1))
+    assert compare(plain, late).words == ("stage 2: privacy may decide after 9m",)
+    assert compare(late, soon).direction == "looser"
+    assert compare(soon, late).direction == "stricter"
