@@ -14,7 +14,6 @@ from approvals.policy.schema import schema_of
 from approvals.policy.source import Steps
 from bot.cli.command import FAILED, FINE
 from bot.cli.policy_files import (
-    count,
     directory_meant,
     faults_data,
     reading_of,
@@ -22,9 +21,11 @@ from bot.cli.policy_files import (
     tell_faults,
 )
 from bot.cli.policy_words import explained, trial_lines
+from bot.cli.wording import count
 from bot.terminal import Terminal, shortened, table, wrapped
 
-_MOST_NAME = 44  # columns of a case's name in the table
+# Columns of the table: a rule and a case's name at most, and a name however little is left.
+_MOST_RULE, _MOST_NAME, _LEAST_NAME = 32, 44, 12
 _HOW = (
     "Nothing shows yet that policy decides as it is meant to. Write fixtures.yaml beside it:",
     "",
@@ -100,12 +101,7 @@ def _how_to(configuration: Configuration, reading: Reading) -> Iterator[str]:
 def _report(
     configuration: Configuration, reading: Reading, untested: Sequence[str], width: int
 ) -> Iterator[str]:
-    rows = [["", "CASE", "DECISION", "RULE"]]
-    for one in reading.results:
-        mark = "✗ FAIL" if one.differences else "✓ pass"
-        matched = one.terms.matched
-        rows.append([mark, shortened(one.name, _MOST_NAME), matched.decision, matched.rule])
-    yield from table(rows)
+    yield from _table(reading.results, width)
     for one in reading.results:
         if one.differences:
             yield ""
@@ -122,6 +118,17 @@ def _report(
     passed = len(reading.results) - failed
     cases = f"{count(len(reading.results), 'case')}: {passed} pass, {failed} fail"
     yield f"{cases}. {count(rules, 'rule')}: {rules - len(untested)} met, {len(untested)} not."
+
+
+def _table(results: Sequence[CaseResult], width: int) -> list[str]:
+    rules = [shortened(one.terms.matched.rule, _MOST_RULE) for one in results]
+    taken = len("✓ pass  ") + len("  DECISION  ") + max(map(len, rules))
+    room = min(max(width - taken, _LEAST_NAME), _MOST_NAME)
+    rows = [["", "CASE", "DECISION", "RULE"]]
+    for one, rule in zip(results, rules, strict=True):
+        mark = "✗ FAIL" if one.differences else "✓ pass"
+        rows.append([mark, shortened(one.name, room), one.terms.matched.decision, rule])
+    return table(rows)
 
 
 def _place(file: FixturesFile | None, one: CaseResult) -> str:

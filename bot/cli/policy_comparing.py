@@ -19,9 +19,10 @@ from approvals.policy.loader import POLICY, read_configuration
 from approvals.policy.replaying import Alike, Side, cases_changed, grouped, replayed
 from approvals.policy.yaml_source import read_source
 from bot.cli.command import FAILED, FINE, WrongUsage
-from bot.cli.policy_files import count, tell_faults
+from bot.cli.policy_files import tell_faults
 from bot.cli.policy_store import Records, records
 from bot.cli.policy_words import asked
+from bot.cli.wording import count
 from bot.terminal import Terminal, wrapped
 
 NEWEST = 10_000  # requests that are judged again

@@ -13,6 +13,7 @@ from approvals.policy.yaml_source import read_source
 from bot.cli.checking import Meant, configuration_meant
 from bot.cli.command import FAILED, WrongUsage
 from bot.cli.excerpts import excerpt
+from bot.cli.wording import count
 from bot.settings import Settings
 from bot.terminal import Terminal, wrapped
 
@@ -40,11 +41,6 @@ def directory_meant(arguments: Namespace, terminal: Terminal) -> Meant:
 def reading_of(meant: Meant) -> Reading:
     """The files that are meant, with all their faults."""
     return read_configuration(meant.directory, loopback=meant.is_demo)
-
-
-def count(number: int, noun: str) -> str:
-    """`1 rule`, `2 rules`, `no rules`."""
-    return f"{number or 'no'} {noun}" + ("" if number == 1 else "s")
 
 
 def summary(configuration: Configuration, reading: Reading) -> str:

@@ -62,7 +62,7 @@ class Explained:
             return self.rulebook.policy.defaults.timezone
         if name not in self.inquiry.values:
             return None
-        return shortened(_plain(self.inquiry.values[name]), _MOST_VALUE)
+        return shortened(_quoted(self.inquiry.values[name]), _MOST_VALUE)
 
 
 def explained(
@@ -205,8 +205,8 @@ def _trial_data(one: Explained, trial: Trial) -> Json:
     }
 
 
-def _plain(value: object) -> str:
+def _quoted(value: object) -> str:
     if isinstance(value, list):
-        return f"[{', '.join(map(_plain, value))}]"
+        return f"[{', '.join(map(_quoted, value))}]"
     is_word = isinstance(value, str) and value != "" and " " not in value
     return str(value) if is_word else json.dumps(value, ensure_ascii=False)

@@ -81,7 +81,7 @@ def details(
     rows += _row("purpose", view.purpose) if view.purpose else []
     rows += _row("fields", *(f"{field.name}: {field.value}" for field in view.fields))
     if view.hidden_fields:
-        rows += _row("not shown", _count(view.hidden_fields, "more field"))
+        rows += _row("not shown", count(view.hidden_fields, "more field"))
     says = f"(says {request.service})"
     rows += _row(
         "context", *(f"{name}: {_plain(one)} {says}" for name, one in view.context.items())
@@ -138,6 +138,11 @@ def time_left(until: datetime, now: datetime) -> str:
 def clock(at: datetime) -> str:
     """`2026-11-23 14:32:00 UTC`."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 rule`, `2 rules`, `no rules`."""
+    return f"{number or 'no'} {noun}" + ("" if number == 1 else "s")
 
 
 def _head(request: ApprovalRequest) -> str:
@@ -200,7 +205,3 @@ def _laid_out(rows: Iterable[Row], width: int) -> Iterator[str]:
 
 def _plain(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

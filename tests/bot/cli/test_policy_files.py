@@ -149,11 +149,22 @@ def test_cases_and_coverage_are_told(shell: Shell, directory: Path) -> None:
     assert result.code == 0
     *rows, _, last = result.out.splitlines()
     assert rows[:2] == [
-        "        CASE                                   DECISION  RULE",
-        "✓ pass  unmanaged device                       deny      managed-device-only",
+        "        CASE                                 DECISION  RULE",
+        "✓ pass  unmanaged device                     deny      managed-device-only",
     ]
     assert len(rows) == 8
     assert last == "7 cases: 7 pass, 0 fail. 6 rules: 6 met, 0 not."
+
+
+def test_the_table_fits_the_width_however_long_names_are(shell: Shell, directory: Path) -> None:
+    for file, before in (("policy.yaml", "special-data"), ("fixtures.yaml", "special-data")):
+        change(directory / file, (before, "s" * 90))
+    change(directory / "fixtures.yaml", ("caller adds a special class", "w" * 120))
+    result = shell.now("policy", "test", str(directory))
+    rows = result.out.splitlines()[:8]
+    assert result.code == 0
+    assert max(map(len, rows)) == 80
+    assert rows[5].split() == ["✓", "pass", "w" * 27 + "…", "review", "s" * 31 + "…"]
 
 
 def test_a_failure_says_what_was_expected_and_why_it_is_not(shell: Shell, directory: Path) -> None:
@@ -163,9 +174,8 @@ def test_a_failure_says_what_was_expected_and_why_it_is_not(shell: Shell, direct
     )
     result = shell.now("policy", "test")
     assert result.code == 1
-    assert (
-        "✗ FAIL  501 records need two                   review    everything-else\n" in result.out
-    )
+    row = "✗ FAIL  501 records need two                 review    everything-else\n"
+    assert row in result.out
     assert result.out.partition("\n\n")[2] == FAILED
     told = shell.now("policy", "test", "--json").data
     assert (told["ok"], told["untested_rules"]) == (False, ["export-needs-two"])
