@@ -12,7 +12,7 @@ from pathlib import Path
 from approvals.answer import Json
 from approvals.errors import ConfigurationInvalid
 from approvals.policy.analysis import Terms
-from approvals.policy.changes import changes_between
+from approvals.policy.changes import Change, changes_between
 from approvals.policy.issues import Issue
 from approvals.policy.kept import rulebook_of
 from approvals.policy.loader import POLICY, read_configuration
@@ -56,14 +56,15 @@ class Report:
 
     old: Side
     new: Side
-    changes: Sequence[str]
+    changes: Sequence[Change]
     cases: Judged
     replay: Judged | None
 
     @property
     def is_looser(self) -> bool:
-        """Whether anything got looser, over cases or records."""
-        return self.cases.is_looser or (self.replay is not None and self.replay.is_looser)
+        """Whether anything got looser, as it is written, over cases or over records."""
+        judged = self.cases.is_looser or (self.replay is not None and self.replay.is_looser)
+        return judged or any(one.direction == "looser" for one in self.changes)
 
 
 class Faulty(Exception):  # carries the faults of one side to where they are told
@@ -158,10 +159,8 @@ def _lines(report: Report, width: int) -> Iterator[str]:
     yield f"Policy {report.old.rulebook.version} -> {report.new.rulebook.version}"
     yield ""
     yield f"{POLICY}: {count(len(report.changes), 'change')}"
-    for words in report.changes:
-        first, *more = wrapped(words, width - 4)
-        yield f"  {first}"
-        yield from (f"    {line}" for line in more)
+    for one in report.changes:
+        yield from _hung(f"  {_MARKS[one.direction]:10}", one.words, width)
     yield ""
     yield f"{count(report.cases.number, 'fixture case').capitalize()}, {_differ(report.cases)}"
     yield from _outcomes(report.cases, width, "case")
@@ -216,7 +215,7 @@ def _data(report: Report) -> Json:
         "old": report.old.rulebook.version,
         "new": report.new.rulebook.version,
         "is_looser": report.is_looser,
-        "changes": list(report.changes),
+        "changes": [{"direction": one.direction, "words": one.words} for one in report.changes],
         "cases": _judged_data(report.cases),
         "replay": _judged_data(report.replay) if report.replay is not None else None,
     }

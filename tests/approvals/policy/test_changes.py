@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from approvals.policy.changes import changes_between
-from approvals.policy.document import Policy
+from approvals.policy.changes import Change, changes_between
+from approvals.policy.document import Channel, Policy
 from approvals.policy.kept import kept_rulebook
 
 TEXT = (Path(__file__).parent / "reference/policy.yaml").read_text()
@@ -62,7 +62,7 @@ def policy(*changes: tuple[str, str], above: str = "") -> Policy:
     ],
 )  # fmt: skip
 def test_each_change_is_told_in_words(new: Policy, told: list[str]) -> None:
-    assert changes_between(policy(), new) == told
+    assert sorted(one.words for one in changes_between(policy(), new)) == sorted(told)
 
 
 def test_comments_and_written_out_defaults_change_nothing() -> None:
@@ -76,7 +76,42 @@ def test_a_rule_that_moved_is_told_once() -> None:
     rules = policy().rules
     down = policy().model_copy(update={"rules": (rules[1], rules[2], rules[0], *rules[3:])})
     assert changes_between(policy(), down) == [
-        "rule `managed-device-only` moved below `export-needs-two`"
+        Change("other", "rule `managed-device-only` moved below `export-needs-two`")
     ]
     up = policy().model_copy(update={"rules": (rules[5], *rules[:5])})
-    assert changes_between(policy(), up) == ["rule `everything-else` moved to the top"]
+    assert changes_between(policy(), up) == [
+        Change("other", "rule `everything-else` moved to the top")
+    ]
+
+
+def test_as_few_rules_as_can_be_are_told_to_have_moved() -> None:
+    """The longest common block is two rules long here, the longest common order three."""
+    rules = policy().rules
+    mixed = policy().model_copy(
+        update={"rules": (rules[0], rules[3], rules[4], rules[1], *rules[5:], rules[2])}
+    )
+    assert [one.words for one in changes_between(policy(), mixed)] == [
+        "rule `country-known-and-allowed` moved below `single-read-office-hours`",
+        "rule `export-needs-two` moved below `everything-else`",
+    ]
+
+
+def test_what_is_looser_comes_first() -> None:
+    new = policy(("on_no_match: review, ", "uses: 3, on_no_match: deny, "), ("[XA, XB]", "[XA]"))
+    assert [one.direction for one in changes_between(policy(), new)] == [
+        "looser",
+        "stricter",
+        "other",
+    ]
+
+
+def test_channels_are_neither_looser_nor_stricter() -> None:
+    one, two, other = (
+        policy().model_copy(update={"channels": {name: Channel(slack=slack)}})
+        for name, slack in (("desk", "C1"), ("desk", "C2"), ("hall", "C1"))
+    )
+    assert changes_between(one, two) == [Change("other", "channel `desk`: `slack` C1 -> C2")]
+    assert changes_between(one, other) == [
+        Change("new", "channel `hall` added"),
+        Change("other", "channel `desk` removed"),
+    ]

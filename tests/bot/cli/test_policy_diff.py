@@ -65,8 +65,8 @@ LOOSER = """\
 Policy 3f7d46d12c7e -> 14a9d775e37c
 
 policy.yaml: 2 changes
-  rule `special-data`: `then.expires_in` 30m -> 20m
-  rule `single-read-office-hours`: `mode` shadow -> enforce
+  stricter  rule `special-data`: `then.expires_in` 30m -> 20m
+  other     rule `single-read-office-hours`: `mode` shadow -> enforce
 
 7 fixture cases, 2 answered otherwise:
   LOOSER    customer.read: review, 1 approval, privacy (everything-else) ->
@@ -127,6 +127,15 @@ def test_what_was_not_judged_is_not_called_safe(shell: Shell, old: Path, new: Pa
     assert result.out.splitlines()[-1].startswith("Nothing was judged, so nobody knows")
 
 
+def test_a_catalogue_that_shows_more_fails(shell: Shell, old: Path, new: Path) -> None:
+    shown = "data_classes: [contact]\n    fields: {email: {show: plain}}"
+    change(new, ("data_classes: [contact]", shown))
+    result = shell.now("policy", "diff", str(old), str(new))
+    assert result.code == 1
+    assert "  LOOSER    action `customer.read`: `fields.email.show` not set -> plain" in result.out
+    assert result.out.endswith("\nSomething got looser.\n")
+
+
 async def test_a_policy_over_its_own_records_changes_nothing(
     office: Office, tmp_path: Path
 ) -> None:
@@ -148,7 +157,7 @@ async def test_one_rule_more_changes_just_what_it_is_about(office: Office, tmp_p
     stricter = await office.shell(*words)
     assert stricter.code == 0
     assert "Replay of all recorded requests (6), 5 answered otherwise:" in stricter.out
-    assert "  rule `freeze` added: deny, mode enforce\n" in stricter.out
+    assert "  new       rule `freeze` added: deny, mode enforce\n" in stricter.out
     assert "5 requests: " in stricter.out
     assert " and 2 more" in " ".join(stricter.out.replace("| ", "").split())
     told = (await office.shell(*words, "--json")).data["replay"]
