@@ -11,8 +11,10 @@ from approvals.policy.analysis import Rulebook, Terms
 from approvals.policy.comparing import DIRECTIONS, Comparison, Direction, compare
 from approvals.policy.fixtures import FixturesDocument
 from approvals.policy.inquiry import Inquiry, inquiry_of
-from approvals.policy.services import Services
+from approvals.policy.people import PeopleDocument
+from approvals.policy.services import Services, ServicesDocument
 from approvals.policy.supposing import Given, faults_of, suppose
+from approvals.policy.unjudged import Met, Unjudged, unjudged
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,15 @@ class Side:
     rulebook: Rulebook
     services: Services | None = None
     fixtures: FixturesDocument | None = None
+    access: Access | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """people.yaml and services.yaml as written, which only a directory has."""
+
+    people: PeopleDocument
+    services: ServicesDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +68,37 @@ class Alike:
     names: tuple[str, ...]
 
 
-def replayed(
-    requests: Iterable[ApprovalRequest], old: Rulebook, new: Rulebook
-) -> list[OutcomeChange]:
-    """The recorded requests that `new` would have answered differently than `old`."""
-    changes = []
-    for one in requests:
-        inquiry = inquiry_of(one.asked, one.service, one.created_at)
-        before, after = outcome(old, inquiry), outcome(new, inquiry)
-        changes.append(change(one.id, inquiry.action, before, after))
-    return [one for one in changes if not one.comparison.is_same]
+class Judgement:
+    """Requests and cases judged by both policies: what differs, and which rules were met."""
 
+    def __init__(self, old: Rulebook, new: Rulebook) -> None:
+        self.old = Met(old)
+        self.new = Met(new)
 
-def cases_changed(old: Side, new: Side) -> tuple[int, list[OutcomeChange]]:
-    """How many fixture cases of both sides were judged, and those that `new` answers differently.
+    def replayed(self, requests: Iterable[ApprovalRequest]) -> list[OutcomeChange]:
+        """The recorded requests that the new policy would have answered differently."""
+        changes = []
+        for one in requests:
+            inquiry = inquiry_of(one.asked, one.service, one.created_at)
+            before, after = _noted(self.old, inquiry), _noted(self.new, inquiry)
+            changes.append(change(one.id, inquiry.action, before, after))
+        return [one for one in changes if not one.comparison.is_same]
 
-    Each side judges by its own services, as far as it has them: what a service may assert counts.
-    """
-    cases = _cases(old, new)
-    changes = [
-        change(one.name, ActionId(str(one.given["action"])), _judged(one, old), _judged(one, new))
-        for one in cases
-    ]
-    return len(cases), [one for one in changes if not one.comparison.is_same]
+    def cases_changed(self, old: Side, new: Side) -> tuple[int, list[OutcomeChange]]:
+        """How many fixture cases of both sides were judged, and those answered differently.
+
+        Each side judges by its own services, if it has them: what a service may assert counts.
+        """
+        cases = _cases(old, new)
+        changes = []
+        for one in cases:
+            before, after = _judged(one, old, self.old), _judged(one, new, self.new)
+            changes.append(change(one.name, ActionId(str(one.given["action"])), before, after))
+        return len(cases), [one for one in changes if not one.comparison.is_same]
+
+    def unjudged(self) -> Unjudged:
+        """What of the change nothing met so far."""
+        return unjudged(self.old, self.new)
 
 
 def _cases(*sides: Side) -> Sequence[_Case]:
@@ -97,14 +116,20 @@ def _cases_of(side: Side) -> Iterator[_Case]:
             yield _Case(case.name, {**side.fixtures.base, **case.given}, side.services)
 
 
-def _judged(case: _Case, side: Side) -> Terms | None:
+def _judged(case: _Case, side: Side, met: Met) -> Terms | None:
     policy = side.rulebook.policy
     if str(case.given["action"]) not in policy.actions:
         return None
     services = side.services or case.services
     if any(faults_of(case.given, policy, services)):
         services = case.services  # this side does not know the service that asks
-    return outcome(side.rulebook, suppose(case.given, policy, services).inquiry)
+    return _noted(met, suppose(case.given, policy, services).inquiry)
+
+
+def _noted(met: Met, inquiry: Inquiry) -> Terms | None:
+    terms = outcome(met.rulebook, inquiry)
+    met.note(inquiry, terms)
+    return terms
 
 
 def outcome(rulebook: Rulebook, inquiry: Inquiry) -> Terms | None:

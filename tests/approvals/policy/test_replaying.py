@@ -21,7 +21,8 @@ from approvals.policy.analysis import Rulebook
 from approvals.policy.inquiry import Inquiry, inquiry_of
 from approvals.policy.kept import kept_rulebook, rulebook_of
 from approvals.policy.loader import policy_version, read_configuration
-from approvals.policy.replaying import Side, cases_changed, grouped, replayed
+from approvals.policy.replaying import Judgement, OutcomeChange, Side, grouped
+from approvals.policy.unjudged import Unjudged
 from approvals.policy.yaml_source import parse_source, read_source
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -41,6 +42,14 @@ def side(directory: Path = REFERENCE) -> Side:
     assert reading.fixtures
     configuration = reading.configuration
     return Side(configuration.rulebook, configuration.services, reading.fixtures.model)
+
+
+def replayed(asked: list[ApprovalRequest], old: Rulebook, new: Rulebook) -> list[OutcomeChange]:
+    return Judgement(old, new).replayed(asked)
+
+
+def cases_changed(old: Side, new: Side) -> tuple[int, list[OutcomeChange]]:
+    return Judgement(old.rulebook, new.rulebook).cases_changed(old, new)
 
 
 def requests() -> list[ApprovalRequest]:
@@ -174,3 +183,14 @@ def test_a_faulty_file_is_refused_with_its_faults(text: str) -> None:
 def test_a_kept_text_that_cannot_be_read_is_refused() -> None:
     with pytest.raises(ConfigurationInvalid):
         kept_rulebook("version: 2", "1")
+
+
+def test_what_cases_and_records_meet_is_not_unjudged() -> None:
+    old, new = book(), book(TEXT.replace("rules:\n", OPEN))
+    judgement = Judgement(old, new)
+    assert judgement.unjudged() == Unjudged(("open",), ("open",))
+    judgement.replayed(requests()[:1])
+    assert judgement.unjudged() == Unjudged()
+    by_cases = Judgement(old, new)
+    by_cases.cases_changed(side(), Side(new))
+    assert by_cases.unjudged() == Unjudged()

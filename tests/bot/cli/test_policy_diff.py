@@ -41,6 +41,7 @@ def test_a_policy_does_not_differ_from_itself(shell: Shell, old: Path, new: Path
     assert (result.code, result.err) == (0, "")
     assert result.out == (
         "Policy 3f7d46d12c7e -> 3f7d46d12c7e\n\npolicy.yaml: no changes\n\n"
+        "people.yaml: no changes\n\nservices.yaml: no changes\n\n"
         "7 fixture cases, 0 answered otherwise.\n\nNothing got looser in what was judged.\n"
     )
 
@@ -67,6 +68,8 @@ Policy 3f7d46d12c7e -> 14a9d775e37c
 policy.yaml: 2 changes
   stricter  rule `special-data`: `then.expires_in` 30m -> 20m
   other     rule `single-read-office-hours`: `mode` shadow -> enforce
+
+people.yaml and services.yaml are not compared: that takes two directories.
 
 7 fixture cases, 2 answered otherwise:
   LOOSER    customer.read: review, 1 approval, privacy (everything-else) ->
@@ -124,7 +127,36 @@ def test_what_was_not_judged_is_not_called_safe(shell: Shell, old: Path, new: Pa
     sides = [str(side / "policy.yaml") for side in (old, new)]
     result = shell.now("policy", "diff", *sides)
     assert result.code == 0
-    assert result.out.splitlines()[-1].startswith("Nothing was judged, so nobody knows")
+    assert "\n\nNothing was judged, so nobody knows" in result.out
+
+
+OPEN = 'rules:\n  - {id: open, when: geo.country == "CH", then: {decision: approve}}\n'
+
+
+def test_a_rule_that_approves_and_that_no_case_meets_fails(
+    shell: Shell, old: Path, new: Path
+) -> None:
+    change(new, ("rules:\n", OPEN))
+    result = shell.now("policy", "diff", str(old), str(new))
+    assert result.code == 1
+    assert result.out.endswith(
+        "7 fixture cases, 0 answered otherwise.\n\nNobody judged: open\n"
+        "Possibly looser, since nothing judged meets it: open\n\n"
+        "Something may have got looser: write a case that meets each rule named, or add\n"
+        "| --replay.\n"
+    )
+    told = shell.now("policy", "diff", str(old), str(new), "--json").data
+    assert (told["is_looser"], told["unjudged"], told["maybe_looser"]) == (True, ["open"], ["open"])
+
+
+def test_a_rule_that_denies_and_that_no_case_meets_is_only_named(
+    shell: Shell, old: Path, new: Path
+) -> None:
+    change(new, ("rules:\n", OPEN.replace("approve", "deny")))
+    result = shell.now("policy", "diff", str(old), str(new))
+    assert result.code == 0
+    assert "\n\nNobody judged: open\n\nNothing got looser" in result.out
+    assert shell.now("policy", "diff", str(new), str(old)).code == 1
 
 
 def test_a_catalogue_that_shows_more_fails(shell: Shell, old: Path, new: Path) -> None:
@@ -136,6 +168,26 @@ def test_a_catalogue_that_shows_more_fails(shell: Shell, old: Path, new: Path) -
     assert result.out.endswith("\nSomething got looser.\n")
 
 
+def test_people_and_services_of_two_directories_are_compared(
+    shell: Shell, old: Path, new: Path
+) -> None:
+    people, services = new / "people.yaml", new / "services.yaml"
+    people.write_text(people.read_text().replace("duty: {members: [ben]", "duty: {members: [anna]"))
+    services.write_text(services.read_text().replace("device.type, ", ""))
+    result = shell.now("policy", "diff", str(old), str(new))
+    assert result.code == 1
+    assert (
+        "people.yaml: 1 change\n  LOOSER    group `duty` gains anna and loses ben\n" in result.out
+    )
+    assert "  stricter  service `crm`: `asserts` loses device.type\n" in result.out
+    told = shell.now("policy", "diff", str(old), str(new), "--json").data
+    assert told["compared"] == ["policy.yaml", "people.yaml", "services.yaml"]
+    assert [(one["file"], one["direction"]) for one in told["changes"]] == [
+        ("people.yaml", "looser"),
+        ("services.yaml", "stricter"),
+    ]
+
+
 async def test_a_policy_over_its_own_records_changes_nothing(
     office: Office, tmp_path: Path
 ) -> None:
@@ -144,6 +196,7 @@ async def test_a_policy_over_its_own_records_changes_nothing(
     result = await office.shell("policy", "diff", config, config, "--replay")
     assert result.code == 0
     assert "Replay of all recorded requests (1), 0 answered otherwise.\n" in result.out
+    assert "Only those of services in services.yaml today are looked at.\n" in result.out
 
 
 async def test_one_rule_more_changes_just_what_it_is_about(office: Office, tmp_path: Path) -> None:
@@ -158,6 +211,7 @@ async def test_one_rule_more_changes_just_what_it_is_about(office: Office, tmp_p
     assert stricter.code == 0
     assert "Replay of all recorded requests (6), 5 answered otherwise:" in stricter.out
     assert "  new       rule `freeze` added: deny, mode enforce\n" in stricter.out
+    assert "Nobody judged" not in stricter.out
     assert "5 requests: " in stricter.out
     assert " and 2 more" in " ".join(stricter.out.replace("| ", "").split())
     told = (await office.shell(*words, "--json")).data["replay"]
