@@ -22,7 +22,7 @@ from approvals.errors import UnknownAction
 from approvals.model import ActionId, Escalation, MatchedPolicy, PolicyDecision, Stage
 from approvals.policy.attributes import KINDS, MAY_BE_ABSENT, SIZES
 from approvals.policy.document import NO_MATCH, Action, Policy, Rule, Then
-from approvals.policy.expressions import Facts, Judged, Language, Together, Truth
+from approvals.policy.expressions import Condition, Facts, Judged, Language, Together, Truth
 from approvals.policy.globs import matches_any
 from approvals.policy.inquiry import Inquiry
 
@@ -153,6 +153,10 @@ class Rulebook:
             )
             is_open = is_open and not decides
         return tuple(trials)
+
+    def condition(self, rule: Rule) -> Condition:
+        """The compiled condition of one of the policy's rules."""
+        return self._conditions[rule.id]
 
     def _decide(self, inquiry: Inquiry) -> _Decided:
         concerned = self._rules_about(inquiry.action)
