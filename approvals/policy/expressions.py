@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from typing import Literal
 
@@ -162,6 +163,7 @@ class Language:
         self._known = Known(kinds, lists, later)
         self._numbers = [name for name, one in kinds.items() if one == "number"]
         self._variables = variables
+        self._narrow: dict[tuple[str, ...], cel.Env] = {}
         self._env = _env(variables)
 
     def compile(self, text: str) -> Condition:
@@ -183,13 +185,16 @@ class Language:
         self._check_names(text, names)
         return Condition(text, names, work_of(found, self._sizes), compiled)
 
-    def _check_names(self, text: str, names: Sequence[str]) -> None:
+    def _check_names(self, text: str, names: tuple[str, ...]) -> None:
         """Holds our reading of a text to the engine's: by the names found, it must compile too.
 
         Who could hide a name from us could make a rule look as if it asked for nothing.
         """
+        env = self._narrow.get(names)
+        if env is None:
+            env = self._narrow[names] = _env({name: self._variables[name] for name in names})
         try:
-            _env({name: self._variables[name] for name in names}).compile(text)
+            env.compile(text)
         except RuntimeError:
             raise BadCondition([_NAMES_HIDDEN]) from None
 
@@ -268,7 +273,12 @@ def _at_once(joined: cel.Expression | None, facts: Facts) -> list[Judged] | None
 
 
 def _env(variables: Mapping[str, cel.Type]) -> cel.Env:
-    return cel.NewEnv(config=cel.NewEnvConfigFromYaml(_WITHOUT), variables=variables)
+    return cel.NewEnv(config=_config(), variables=variables)
+
+
+@cache
+def _config() -> cel.EnvConfig:
+    return cel.NewEnvConfigFromYaml(_WITHOUT)
 
 
 def check_engine(installed: str) -> None:
