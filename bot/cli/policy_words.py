@@ -150,10 +150,12 @@ def _told(one: Explained, trial: Trial) -> Iterator[str]:
         yield "<- decided"
     if trial.truth is None:
         yield trial.error
+    elif trial.error:
+        yield f"{trial.error}: who approves goes by what is known"
     for name, value, said in one.values(trial):
         if value is not None:
             yield f"{name}={value} ({said})"
-        elif name not in trial.error:
+        elif trial.truth is not None or name not in trial.error:
             yield f"{name} is absent"
 
 

@@ -311,3 +311,19 @@ async def test_today_without_the_action_or_without_its_policy(
         await office.store.system.activate(office.store.policies, version)
         told = (await office.shell("policy", "explain", asked, "--json")).data["today"]
         assert words in told["words"]
+
+
+def test_why_a_rule_does_not_approve_by_a_default_is_told(shell: Shell, directory: Path) -> None:
+    policy = directory / "policy.yaml"
+    quiet = "rules:\n  - {id: quiet, when: geo.country != 'XA', then: {decision: approve}}\n"
+    policy.write_text(policy.read_text().replace("rules:\n", quiet))
+    (directory / "fixtures.yaml").unlink()
+    words = ("action=customer.read", "device.managed=true", "service=crm")
+    given = [word for one in words for word in ("--given", one)]
+    told = shell.now("policy", "explain", *given)
+    line = "quiet                      -      not reached"
+    assert line in told.out  # an unknown country is denied before
+    policy.write_text(policy.read_text().replace('geo.country == "" || ', ""))
+    told = shell.now("policy", "explain", *given)
+    words_told = " ".join(told.out.replace("|", "").split())
+    assert "quiet false geo.country is not known: who approves goes by what is known" in words_told
