@@ -213,10 +213,20 @@ async def _judged_whole(page: Page, view: Locator) -> Judgement:
     if await view.get_attribute("id") != "board":
         await behind.evaluate_all("all => all.forEach(it => { it.style.display = 'none' })")
     await page.evaluate(TWO_FRAMES)  # the browser lays out far cards only when they come into view
-    judgement = await judged(page)
+    judgement = await _judged_at_rest(page)
     await behind.evaluate_all("all => all.forEach(it => { it.style.display = '' })")
     await page.set_viewport_size(before)
     return judgement
+
+
+async def _judged_at_rest(page: Page) -> Judgement:
+    """axe-core's word on what stood still meanwhile: of a card drawn anew it can say nothing."""
+    headings = "[...document.querySelectorAll('h1, h2, h3')]"
+    while True:
+        await page.evaluate(f"() => {headings}.forEach(it => {{ it.wasThere = true }})")
+        judgement = await judged(page)
+        if await page.evaluate(f"() => {headings}.every(it => it.wasThere)"):
+            return judgement
 
 
 async def _tab_to(page: Page, target: Locator) -> None:
