@@ -22,6 +22,7 @@ from approvals.model import Asked, ServiceId
 from approvals.policy.analysis import Rulebook
 from approvals.policy.inquiry import inquiry_of
 from approvals.policy.loader import load_configuration
+from benchmarks.arguments import parser_of
 from benchmarks.figures import Json, middle
 from benchmarks.goals import policy_goals
 from benchmarks.machine import host
@@ -181,24 +182,9 @@ def _resident_kib() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="benchmarks.policy", description=_ABOUT)
-    parser.add_argument("--quick", action="store_true", help="a smoke run; its figures mean little")
+    parser = parser_of("benchmarks.policy", _ABOUT, SECTIONS)
     parser.add_argument("--rounds", type=int, help="rounds of load and decisions (5)")
-    parser.add_argument(
-        "--only",
-        type=_sections,
-        default=list(SECTIONS),
-        metavar="SECTION,...",
-        help="some of " + ", ".join(SECTIONS),
-    )
     return parser.parse_args()
-
-
-def _sections(text: str) -> list[str]:
-    wanted = text.split(",")
-    if unknown := set(wanted) - set(SECTIONS):
-        raise argparse.ArgumentTypeError(f"no such section: {', '.join(sorted(unknown))}")
-    return [section for section in SECTIONS if section in wanted]
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import cast
 import uvloop
 
 from benchmarks import expiring, posting, remembering, telling
+from benchmarks.arguments import parser_of
 from benchmarks.expiring import Sizes
 from benchmarks.figures import Json
 from benchmarks.goals import goals
@@ -129,26 +130,11 @@ def say(text: str) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="benchmarks.spine", description=_ABOUT)
-    parser.add_argument("--quick", action="store_true", help="a smoke run; its figures mean little")
+    parser = parser_of("benchmarks.spine", _ABOUT, SECTIONS)
     parser.add_argument("--rounds", type=int, help="interleaved rounds of POST (5)")
     parser.add_argument("--seconds", type=float, help="length of one run of POST (3)")
     parser.add_argument("--directory", type=Path, help="where the store writes (temporary files)")
-    parser.add_argument(
-        "--only",
-        type=_sections,
-        default=list(SECTIONS),
-        metavar="SECTION,...",
-        help="some of " + ", ".join(SECTIONS),
-    )
     return parser.parse_args()
-
-
-def _sections(text: str) -> list[str]:
-    wanted = text.split(",")
-    if unknown := set(wanted) - set(SECTIONS):
-        raise argparse.ArgumentTypeError(f"no such section: {', '.join(sorted(unknown))}")
-    return [section for section in SECTIONS if section in wanted]
 
 
 if __name__ == "__main__":
