@@ -134,9 +134,7 @@ def _check_reachable(
 ) -> None:
     if policy.decision != "review":
         return
-    people = configuration.people
-    ids = people.who_may_decide(policy.groups, excluding=responsible)
-    able = {who: person.groups for who in ids if (person := people.person(who))}
+    able = configuration.people.groups_of_deciders(policy.groups, excluding=responsible)
     if missing := _missing_approvers(policy, able):
         raise NoApproverReachable(
             f"Rule {policy.rule} {missing} "

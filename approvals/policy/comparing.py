@@ -96,7 +96,7 @@ def _reviews(old: MatchedPolicy, new: MatchedPolicy) -> Iterator[Respect]:
     if old.threshold != new.threshold:
         words = f"approvals {old.threshold} -> {new.threshold}"
         yield Respect(_towards(is_looser=new.threshold < old.threshold), words)
-    before, after = _stages(old), _stages(new)
+    before, after = old.all_stages, new.all_stages
     if len(before) == len(after):
         for number, (one, other) in enumerate(zip(before, after, strict=True), start=1):
             name = f"stage {number}: " if len(before) > 1 else ""
@@ -112,10 +112,6 @@ def _reviews(old: MatchedPolicy, new: MatchedPolicy) -> Iterator[Respect]:
     if old.quick_approve != new.quick_approve:
         words = "approval on the card " + ("now" if new.quick_approve else "no longer")
         yield Respect(_towards(is_looser=new.quick_approve), words)
-
-
-def _stages(matched: MatchedPolicy) -> Sequence[Stage]:
-    return matched.stages or (Stage(threshold=matched.threshold, groups=matched.groups),)
 
 
 def _stage(

@@ -194,23 +194,12 @@ def _constants(name: str, beside: Iterable[Token]) -> Iterator[tuple[str, Token]
     return ((name, token) for token in beside if token.kind == "text")
 
 
-def runaway(found: Sequence[Token], sizes: Mapping[str, int]) -> TextFault | None:
-    """What makes a condition take more steps or work than is allowed, at the worst of inputs.
+def work_of(found: Sequence[Token], sizes: Mapping[str, int]) -> int | TextFault:
+    """The most comparisons that a condition can take, or what makes it take too many.
 
     `sizes` has the most items of each list. A list whose size cannot be told counts as all those
     that are named, one behind the other.
     """
-    work = _work(found, sizes)
-    return work if isinstance(work, TextFault) else None
-
-
-def work_of(found: Sequence[Token], sizes: Mapping[str, int]) -> int:
-    """The most comparisons that a condition can take which does not run away."""
-    work = _work(found, sizes)
-    return MOST_WORK if isinstance(work, TextFault) else work
-
-
-def _work(found: Sequence[Token], sizes: Mapping[str, int]) -> int | TextFault:
     whole = sum(sizes.get(_root(token, sizes), 0) for token in found)
     whole += sum(token.text == "," for token in found) + 1
     stack = [_Open()]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from approvals.errors import MOST_FINDINGS
 from approvals.policy.attributes import CLAIMABLE, KINDS, LATER, SIZES
 from approvals.policy.condition_text import Possible, looked_up, tokens, unmet_constants
-from approvals.policy.document import Policy, Rule
+from approvals.policy.document import Action, Policy, Rule
 from approvals.policy.engine_words import INPUTS_DO_NOT_MATTER
 from approvals.policy.expressions import BadCondition, Condition, Facts, Language, Value
 from approvals.policy.globs import matches_any
@@ -69,9 +69,14 @@ def _compiled(file: Shaped[Policy], policy: Policy, services: Collection[str]) -
         except BadCondition as error:
             yield from _told(file.source, steps, error)
         else:
-            yield from _unmet(file.source, steps, rule, _possible(policy, rule, services), known)
+            about = {
+                name: action
+                for name, action in policy.actions.items()
+                if matches_any(rule.actions, name)
+            }
+            possible = _possible(list(about.values()), services)
+            yield from _unmet(file.source, steps, rule, possible, known)
             yield from _senseless(file.source, steps, rule, language.facts, condition)
-            about = [name for name in policy.actions if matches_any(rule.actions, name)]
             work.update(dict.fromkeys(about, condition.work))
     for action, together in work.items():
         if together > MOST_TOGETHER:
@@ -105,9 +110,8 @@ def _unmet(
                 yield source.issue(("lists", listed, place), one.message, one.remedy)
 
 
-def _possible(policy: Policy, rule: Rule, services: Collection[str]) -> Mapping[str, Possible]:
-    """Which texts the attributes can be, as far as that is known."""
-    about = [one for name, one in policy.actions.items() if matches_any(rule.actions, name)]
+def _possible(about: Sequence[Action], services: Collection[str]) -> Mapping[str, Possible]:
+    """Which texts the attributes can be for a rule about these actions, as far as is known."""
     purposes = {"", *(purpose for one in about for purpose in one.purposes)}
     known = {name: _shape_of(name) for name in ("geo.country", "device.type")}
     if services:

@@ -21,7 +21,6 @@ from approvals.policy.condition_text import (
     TextFault,
     names_in,
     refused_calls,
-    runaway,
     shadowing,
     tokens,
     work_of,
@@ -179,11 +178,12 @@ class Language:
         if gives != "BOOL":
             message = f"`when` gives {kind(gives)}, not true or false"
             raise BadCondition([TextFault(0, message, "Compare it with something")])
-        if endless := runaway(found, self._sizes):
-            raise BadCondition([endless])
+        work = work_of(found, self._sizes)
+        if isinstance(work, TextFault):
+            raise BadCondition([work])
         names = names_in(found, self._names)
         self._check_names(text, names)
-        return Condition(text, names, work_of(found, self._sizes), compiled)
+        return Condition(text, names, work, compiled)
 
     def _check_names(self, text: str, names: tuple[str, ...]) -> None:
         """Holds our reading of a text to the engine's: by the names found, it must compile too.

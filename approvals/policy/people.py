@@ -99,6 +99,13 @@ class People:
             members |= self._members.get(group, frozenset())
         return frozenset(members & self._with_role("approver")) - {excluding}
 
+    def groups_of_deciders(
+        self, groups: Iterable[str], excluding: PersonId | None
+    ) -> dict[PersonId, frozenset[str]]:
+        """Who may decide, as in `who_may_decide`, each with all the groups they are in."""
+        able = self.who_may_decide(groups, excluding)
+        return {who: self._persons[who].groups for who in able}
+
     def has_groups(self, groups: Iterable[str]) -> bool:
         """Whether all of `groups` exist."""
         return self._members.keys() >= set(groups)

@@ -48,11 +48,7 @@ def too_few_people(file: Shaped[Policy], people: Shaped[PeopleDocument]) -> Iter
         threshold, groups = voters(policy, then)
         if not groups or not persons.has_groups(groups):
             continue  # told where rules and names are checked
-        able = {
-            who: person.groups
-            for who in persons.who_may_decide(groups, excluding=None)
-            if (person := persons.person(who))
-        }
+        able = persons.groups_of_deciders(groups, excluding=None)
         stages = stages_of(then) or (Stage(threshold=threshold, groups=groups),)
         most = most_approvals(stages, distinct_groups=then.distinct_groups, able=able)
         if most < threshold:
