@@ -184,7 +184,10 @@ async def test_a_shorter_or_senseless_retry_after_leaves_the_schedule_as_it_is(
     await post.sender.deliver(EventId(claimed.members[0]), claimed.lease_end, claimed.now)
 
     ((_, due),) = await due_callbacks(placet)
-    assert 0.8 * WAITS[1] <= from_millis(due) - claimed.now <= 1.2 * WAITS[1]
+    (failed,) = await history(placet, EventId(claimed.members[0]))
+    # From the failure on: a busy machine may take its time between the claim and it.
+    wait = from_millis(due) - datetime.fromisoformat(str(failed["at"]))
+    assert 0.8 * WAITS[1] <= wait <= 1.2 * WAITS[1]
 
 
 async def test_each_attempt_has_its_entry_and_no_entry_holds_body_or_url(
