@@ -24,7 +24,17 @@ PlacetError
 │   ├── NotReviewed            an approval without a view
 │   ├── StaleRevision          what was viewed has changed
 │   ├── DeniedByPolicy         a deny rule now in force
-│   └── ReasonRequired         a denial without a reason
+│   │   └── GrantDenied        the same, found at redeem: the grant is revoked
+│   ├── ReasonRequired         a denial without a reason
+│   ├── GrantOver              the grant opens nothing any more
+│   │   ├── GrantUsed          all its uses are made
+│   │   ├── GrantExpired       its time is up
+│   │   ├── GrantEnded         its service ended it early
+│   │   └── GrantRevoked       a person, or a new deny rule, took it back
+│   ├── DigestMismatch         what will be done is not what was approved
+│   ├── ContextChanged         what had to hold since the opening does not
+│   ├── NotRedeemed            a receipt for what was never begun
+│   └── ReceiptExists          the grant has its receipt
 ├── StoreFailure               the store could not do it; nothing counts as done
 │   ├── StoreUnavailable       unreachable, busy, or the outcome is unknown
 │   ├── StoreFull              no memory left for new requests
@@ -192,8 +202,54 @@ class DeniedByPolicy(Refusal):
     code = "denied_by_policy"
 
 
+class GrantDenied(DeniedByPolicy):
+    """A deny rule now in force forbids what was approved; the grant is revoked."""
+
+
 class ReasonRequired(Refusal):
     code = "reason_required"
+
+
+class GrantOver(Refusal):
+    """The grant opens nothing any more. `facts` hold `grant`, as it stands."""
+
+    code = "grant_over"
+
+
+class GrantUsed(GrantOver):
+    code = "grant_used"
+
+
+class GrantExpired(GrantOver):
+    code = "grant_expired"
+
+
+class GrantEnded(GrantOver):
+    code = "grant_ended"
+
+
+class GrantRevoked(GrantOver):
+    code = "grant_revoked"
+
+
+class DigestMismatch(Refusal):
+    code = "digest_mismatch"
+
+
+class ContextChanged(Refusal):
+    """`facts` hold `changed`: the attributes that no longer hold, by name."""
+
+    code = "context_changed"
+
+
+class NotRedeemed(Refusal):
+    code = "not_redeemed"
+
+
+class ReceiptExists(Refusal):
+    """`facts` hold `grant` with the receipt that was given."""
+
+    code = "receipt_exists"
 
 
 class StoreFailure(PlacetError):

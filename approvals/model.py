@@ -25,6 +25,11 @@ Vote = Literal["approve", "deny"]
 PolicyDecision = Literal["approve", "deny", "review"]
 Role = Literal["approver", "admin", "auditor"]
 Via = Literal["slack", "teams", "console", "cli"]
+ReceiptOutcome = Literal["succeeded", "failed"]
+# Why a grant is no longer active, but for having been used up.
+Closed = Literal[
+    "time", "by_service", "receipt", "by_requester", "by_approver", "by_admin", "denied_by_policy"
+]
 
 
 class Frozen(BaseModel):
@@ -193,11 +198,19 @@ class DecidedBy(Kept):
     via: Via
 
 
+class EntryReceipt(Kept):
+    """Proof of an audit entry: its number within its record, and its MAC."""
+
+    entry: int
+    mac: str
+
+
 class Decision(Kept):
     """The outcome of a request; `by` is empty when policy, time or the service ended it.
 
     `note` is what a person said when cancelling; it stays in the record. `policy` is the version
-    that the deciding rule is of, where it came into force after the opening.
+    that the deciding rule is of, where it came into force after the opening. `receipt` names the
+    entry that tells of the decision; the store adds it when it commits.
     """
 
     outcome: Status
@@ -207,15 +220,50 @@ class Decision(Kept):
     rule: str | None = None
     note: str | None = None
     policy: str | None = None
+    receipt: EntryReceipt | None = None
+
+
+class Redemption(Kept):
+    """One use of a grant: what is done under it is done by now. `nonce` is a keyed hash."""
+
+    nonce: str
+    at: AwareDatetime
+
+
+class Receipt(Kept):
+    """What a service says was really done under a grant. `note` are its own words."""
+
+    records: int
+    outcome: ReceiptOutcome
+    at: AwareDatetime
+    note: str | None = None
+
+
+class Closing(Kept):
+    """How a grant came to its end; `person` revoked it, and `note` is what they said."""
+
+    at: AwareDatetime
+    reason: Closed
+    person: PersonId | None = None
+    note: str | None = None
 
 
 class Grant(Kept):
-    """The permission that follows an approval. Its clock starts with the approval."""
+    """The permission that follows an approval. Its clock starts with the approval.
+
+    `receipt_missed`: the receipt's deadline has passed without one, whatever came later. `seal` is
+    a MAC over what was granted, which the store adds: who writes to Redis alone cannot make one.
+    """
 
     id: GrantId
     status: GrantStatus
     expires_at: AwareDatetime
     uses_left: int
+    redemptions: tuple[Redemption, ...] = ()
+    receipt: Receipt | None = None
+    receipt_missed: bool = False
+    closing: Closing | None = None
+    seal: str = ""
 
 
 class ApprovalRequest(Kept):
