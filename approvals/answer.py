@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from approvals.model import ApprovalRequest, Decision, Grant
+from approvals.model import ApprovalRequest, Decision, Grant, Receipt
 
 Json = dict[str, JsonValue]
 
@@ -19,10 +19,17 @@ def moment(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 
 
-def answer(request: ApprovalRequest) -> Json:
-    """The request for its own service: with the digest's salt and an approver's words."""
-    told = callback_data(request)
-    return {**told, "salt": request.salt, "decision": own_decision(request)}
+def answer(request: ApprovalRequest, token: str | None = None) -> Json:
+    """The request for its own service: with the digest's salt, an approver's words, the token."""
+    told = {**callback_data(request), "salt": request.salt, "decision": own_decision(request)}
+    if request.grant:
+        told["grant"] = {**grant_data(request, request.grant), "token": token}
+    return told
+
+
+def grant_answer(request: ApprovalRequest, grant: Grant, token: str | None) -> Json:
+    """A grant by itself for its own service; `token` is None where it opens nothing."""
+    return {**grant_data(request, grant), "request_id": request.id, "token": token}
 
 
 def callback_data(request: ApprovalRequest) -> Json:
@@ -45,7 +52,7 @@ def callback_data(request: ApprovalRequest) -> Json:
         "context_ignored": list(asked.context_ignored),
         "text_findings": [],
         "decision": public_decision(request),
-        "grant": _grant(request.grant) if request.grant else None,
+        "grant": grant_data(request, request.grant) if request.grant else None,
     }
 
 
@@ -83,10 +90,30 @@ def _needed(request: ApprovalRequest) -> int:
     return request.policy.threshold if is_review else 0
 
 
-def _grant(grant: Grant) -> Json:
+def grant_data(request: ApprovalRequest, grant: Grant) -> Json:
+    """The grant as others see it, without its token. `receipt` is null until one is given."""
+    receipt, due_at = grant.receipt, receipt_due_at(request, grant)
     return {
         "id": grant.id,
         "status": grant.status,
         "expires_at": moment(grant.expires_at),
         "uses_left": grant.uses_left,
+        "receipt_due_at": moment(due_at) if due_at else None,
+        "receipt": _receipt(receipt) if receipt else None,
+    }
+
+
+def receipt_due_at(request: ApprovalRequest, grant: Grant) -> datetime | None:
+    """Until when the service is to say what it has done; None where it need not, or has."""
+    within = request.policy.receipt_within
+    if within is None or not grant.redemptions or grant.receipt:
+        return None
+    return grant.redemptions[-1].at + within
+
+
+def _receipt(receipt: Receipt) -> Json:
+    return {
+        "records": receipt.records,
+        "outcome": receipt.outcome,
+        "at": moment(receipt.at),
     }

@@ -5,10 +5,8 @@ What is wrong is told field by field, never with the value. Knows no policy.
 
 from __future__ import annotations
 
-import difflib
-import re
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
@@ -20,13 +18,13 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
-    ValidationError,
     WithJsonSchema,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
-from approvals.errors import MOST_FINDINGS, Finding, InvalidRequest
+from approvals.errors import Finding, InvalidRequest
 from approvals.model import Frozen
+from approvals.sent import Sent
 from approvals.text import MAX_RAW, UnseenCharacter, readable
 
 JUSTIFICATION = range(20, 501)  # code points after NFKC and trimming
@@ -34,11 +32,7 @@ MAX_PARAMS = 20
 MAX_NAME = 200
 MAX_EXPIRES_IN = 7 * 24 * 3600
 MAX_GRANT_TTL = 3600
-_HINTED = 5  # names; looking for a close one is slow
-_LONGEST_HINTED = 40
-_PLAIN_NAME = re.compile(r"[a-z][a-z0-9_.]{0,39}")
-
-Place = tuple[int | str, ...]
+MAX_RECORDS = 2**53 - 1  # what JSON carries exactly (RFC 8785)
 
 
 def _one_line(text: str) -> str:
@@ -123,7 +117,11 @@ _FOR_CALLERS = (
     "see. An action may require more members."
 )
 _HOW_LONG = "20 to 500 characters, after NFKC and trimming: why the data is needed"
-_FEW = Field(json_schema_extra={"maxProperties": MAX_PARAMS})
+Params = Annotated[
+    dict[str, JsonValue],
+    AfterValidator(_few_params),
+    Field(json_schema_extra={"maxProperties": MAX_PARAMS}),
+]
 _NOT_YET = "Only false: a later version carries it out"
 _SMALLEST = "Seconds. The smallest of this, the rule's, the action's and the default holds"
 
@@ -135,7 +133,7 @@ class AskedRequester(Frozen):
     name: OneLine | None = None
 
 
-class Ask(Frozen):
+class Ask(Sent):
     """A request as sent. Build it with `parse`, which tells every fault at once."""
 
     model_config = ConfigDict(
@@ -151,74 +149,14 @@ class Ask(Frozen):
     ticket: OneLine | None = None
     purpose: OneLine | None = None
     subject: OneLine | None = None
-    record_count: Annotated[StrictInt, Field(ge=0, le=2**53 - 1)] | None = None
+    record_count: Annotated[StrictInt, Field(ge=0, le=MAX_RECORDS)] | None = None
     data_classes: Annotated[tuple[OneLine, ...], Field(max_length=20)] = ()
-    params: Annotated[dict[str, JsonValue], AfterValidator(_few_params), _FEW] = {}
+    params: Params = {}
     context: dict[str, JsonValue] = {}
     expires_in: Annotated[ExpiresIn | None, Field(description=_SMALLEST)] = None
     grant_ttl: Annotated[GrantTtl | None, Field(description=_SMALLEST)] = None
     reuse_pending: Annotated[StrictBool, Field(description=_NOT_YET)] = False
     callback_url: Annotated[StrictStr, Field(min_length=1, max_length=2048)] | None = None
-
-    @classmethod
-    def parse(cls, data: dict[str, JsonValue]) -> Self:
-        """`data` as an `Ask`. Raises `InvalidRequest` naming every wrong field."""
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            details = error.errors(include_url=False, include_context=True, include_input=False)
-            more = max(0, len(details) - MOST_FINDINGS)
-            raise InvalidRequest(_findings(details[:MOST_FINDINGS]), more=more) from None
-
-
-_MESSAGES = {
-    "missing": "is required",
-    "string_type": "must be text",
-    "int_type": "must be a whole number",
-    "bool_type": "must be true or false",
-    "dict_type": "must be an object",
-    "model_type": "must be an object",
-    "tuple_type": "must be a list",
-    "greater_than_equal": "must not be negative",
-    "less_than_equal": "is too large",
-    "string_too_long": "is too long",
-    "string_too_short": "must not be empty",
-    "too_long": "holds too many items",
-}
-_OURS = {"unseen", "empty", "text_too_long", "justification", "too_many", "seconds"}
-
-
-def _findings(details: list[ErrorDetails]) -> list[Finding]:
-    unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
-    hinted = unknown[:_HINTED]
-    return [_finding(detail, hinted) for detail in details]
-
-
-def _finding(detail: ErrorDetails, hinted: list[Place]) -> Finding:
-    kind, place = detail["type"], detail["loc"]
-    if kind == "extra_forbidden":
-        hint = _hint(place) if place in hinted else "remove it"
-        return Finding(_pointer(_shown(place)), f"is not a known field; {hint}")
-    message = detail["msg"] if kind in _OURS else _MESSAGES.get(kind, "is not valid")
-    return Finding(_pointer(place), message)
-
-
-def _hint(place: Place) -> str:
-    name = str(place[-1])
-    fields = AskedRequester.model_fields if place[0] == "requester" else Ask.model_fields
-    is_long = len(name) > _LONGEST_HINTED
-    known = [] if is_long else difflib.get_close_matches(name, fields, n=1)
-    return f"did you mean {known[0]}?" if known else "remove it"
-
-
-def _shown(place: Place) -> Place:
-    # A field's name is the caller's text too: only what looks like a name is told back.
-    return place if _PLAIN_NAME.fullmatch(str(place[-1])) else place[:-1]
-
-
-def _pointer(place: tuple[int | str, ...]) -> str:
-    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in place)
-    return "".join("/" + part for part in parts)
 
 
 def reason_text(reason: str | None) -> str | None:

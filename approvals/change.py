@@ -5,8 +5,11 @@ Data only; who may do what, and what follows, is `lifecycle`'s.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from pydantic import JsonValue
 
 from approvals.events import Event
 from approvals.model import (
@@ -16,6 +19,7 @@ from approvals.model import (
     MatchedPolicy,
     Origin,
     Person,
+    ReceiptOutcome,
     RequestId,
     Vote,
 )
@@ -84,3 +88,31 @@ class Voting:
     reason: str | None = None
     revision: int | None = None
     policy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redeeming:
+    """A service is about to act. `nonce` is a keyed hash, `context` holds what it may assert."""
+
+    digest: str
+    nonce: str
+    context: Mapping[str, JsonValue]
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipting:
+    """A service tells what it has done."""
+
+    records: int
+    outcome: ReceiptOutcome
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revoking:
+    """A person takes a grant back."""
+
+    person: Person
+    origin: Origin
+    reason: str | None = None

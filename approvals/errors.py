@@ -15,6 +15,7 @@ PlacetError
 │   ├── UnknownPerson          nobody known, where a person has to say who they are
 │   ├── NotAllowed             a right is missing
 │   ├── NotFound               no such thing, or not the caller's
+│   │   └── NotYours           another service's, which the audit learns and the caller does not
 │   ├── NoApproverReachable    who may decide cannot give what is needed
 │   ├── IdempotencyConflict    the key was used for another body
 │   ├── NotApprover            this person may not decide this request
@@ -146,6 +147,10 @@ class NotAllowed(Refusal):
 
 class NotFound(Refusal):
     code = "not_found"
+
+
+class NotYours(NotFound):
+    """Another service's. Told like what does not exist; only the audit tells them apart."""
 
 
 class ActionNotAllowed(WrongField):

@@ -13,12 +13,14 @@ from pydantic import JsonValue, PlainSerializer
 from approvals.answer import moment
 from approvals.model import (
     ActionId,
+    Closed,
     Frozen,
     GrantId,
     KeyId,
     Origin,
     PersonId,
     PolicyDecision,
+    ReceiptOutcome,
     RequestId,
     ServiceId,
     Vote,
@@ -133,12 +135,66 @@ class RequestDecided(Event):
     uses: int | None = None
 
 
+class GrantRedeemed(Event):
+    """The service acts now: this is who accessed what, and when. `use` counts from 1.
+
+    `digest` is of what it does; `policy` is the version whose deny rules were asked; `context` is
+    what its key asserted then, `held` what had to be as at the opening, and was.
+    """
+
+    type: str = "grant.redeemed"
+    grant: GrantId
+    service: ServiceId
+    requester: str
+    digest: str
+    use: int
+    uses_left: int
+    policy: str
+    address: str = ""
+    context: dict[str, JsonValue] = {}
+    held: tuple[str, ...] = ()
+
+
 class GrantEnded(Event):
-    """The grant's time is up, used or not."""
+    """The grant opens nothing any more, used or not; `actor` is the service that ended it."""
 
     type: str = "grant.ended"
     grant: GrantId
-    reason: str
+    reason: Closed
+    actor: ServiceId | None = None
+
+
+class GrantRevoked(Event):
+    """A person took the grant back, or a deny rule of the policy `policy` did."""
+
+    type: str = "grant.revoked"
+    grant: GrantId
+    reason: Closed
+    person: PersonId | None = None
+    origin: Origin | None = None
+    rule: str | None = None
+    policy: str | None = None
+
+
+class ReceiptGiven(Event):
+    """The service says what it has done. `asked` is the number it had asked for, if any."""
+
+    type: str = "receipt.given"
+    grant: GrantId
+    service: ServiceId
+    records: int
+    outcome: ReceiptOutcome
+    asked: int | None = None
+    is_larger: bool = False
+    is_late: bool = False
+
+
+class ReceiptMissed(Event):
+    """The receipt's deadline has passed without one."""
+
+    type: str = "receipt.missed"
+    grant: GrantId
+    due_at: Moment
 
 
 class CallbackAttempted(Event):

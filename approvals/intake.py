@@ -38,7 +38,9 @@ from approvals.policy.services import Service
 from approvals.seats import most_approvals
 from approvals.signing import Marks
 from approvals.standing import any_of
+from approvals.store.receipts import Conduct
 
+_UNKNOWN_TO_US = Conduct()
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as ULIDs use it
 
 
@@ -66,6 +68,7 @@ def prepare(
     marks: Marks,
     body: bytes,
     chance: Chance,
+    conduct: Conduct = _UNKNOWN_TO_US,
 ) -> Opening:
     """The opening of one request. Raises the refusal that the configuration gives."""
     service = configuration.services.service(caller.service)
@@ -77,7 +80,12 @@ def prepare(
     requester = requester.model_copy(update={"given_name": ask.requester.name})
     claims = check_claims(ask.context, service.asserts)
     asked = _asked(ask, action, requester, claims, service.callback_url(ask.callback_url))
-    asked = asked.model_copy(update={"address": caller.address})
+    known = {
+        "address": caller.address,
+        "unreceipted": conduct.unreceipted,
+        "overuse": conduct.overuse,
+    }
+    asked = asked.model_copy(update=known)
     inquiry = inquiry_of(asked, service.id, now)
     terms = configuration.rulebook.terms(inquiry, ask.expires_in, ask.grant_ttl)
     _check_reachable(configuration, terms.matched, requester.responsible)

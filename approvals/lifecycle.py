@@ -1,6 +1,6 @@
 """The state machine of a request, pure: `(record, command, now) -> Change` or a refusal.
 
-pending ─ approve (threshold met) ─▶ approved ─ time ─▶ its grant ends
+pending ─ approve (threshold met) ─▶ approved, with a grant: see `grants`
         ├ deny, or a deny rule now in force ─▶ denied
         ├ cancel ─▶ cancelled
         ├ deadline ─▶ expired
@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
+from approvals import grants
 from approvals.answer import Json, own_decision, public_decision
 from approvals.change import Cancelling, Change, DenyRule, Opening, Voting
 from approvals.errors import (
@@ -27,7 +28,6 @@ from approvals.errors import (
     StaleRevision,
 )
 from approvals.events import (
-    GrantEnded,
     RequestDecided,
     RequestOpened,
     RequestPresented,
@@ -45,7 +45,6 @@ from approvals.model import (
     Review,
     Status,
     View,
-    grant_id,
 )
 from approvals.standing import has_viewed, may_decide, open_stage, why_no_approval
 from approvals.timetable import next_step, take_steps
@@ -174,7 +173,7 @@ def on_deadline(request: ApprovalRequest, now: datetime) -> Change | None:
     if due is None or (now < due and not is_wrong):
         return None
     if request.grant:
-        return _end_grant(request, request.grant)
+        return grants.on_deadline(request, now, is_wrong=is_wrong)
     if now < request.expires_at and not is_wrong:
         return take_steps(request, now)
     return _expire(request, now)
@@ -191,9 +190,7 @@ def next_deadline(request: ApprovalRequest) -> datetime | None:
     """When time next changes this request, always computed from the whole record."""
     if not request.is_final:
         return next_step(request) or request.expires_at
-    if request.grant and request.grant.status == "active":
-        return request.grant.expires_at
-    return None
+    return grants.next_deadline(request)
 
 
 def already_final(request: ApprovalRequest) -> AlreadyFinal:
@@ -276,12 +273,7 @@ def _approve(
     rule: str,
 ) -> Change:
     request = before.request
-    grant = Grant(
-        id=grant_id(request.id),
-        status="active",
-        expires_at=now + request.grant_ttl,
-        uses_left=request.uses,
-    )
+    grant = grants.granted(request, now)
     event = RequestDecided(
         type="request.approved",
         by=tuple(who.person for who in by),
@@ -352,12 +344,6 @@ def _final(
         guarded=before.guarded,
         valid_before=before.valid_before,
     )
-
-
-def _end_grant(request: ApprovalRequest, grant: Grant) -> Change:
-    ended = grant.model_copy(update={"status": "ended"})
-    event = GrantEnded(grant=grant.id, reason="time")
-    return Change(request.model_copy(update={"grant": ended}), (event,), callback="grant.ended")
 
 
 def _opened(opening: Opening, request: ApprovalRequest) -> RequestOpened:

@@ -145,7 +145,8 @@ class Asked(Kept):
 
     `params` holds only top-level keys that the action's catalogue entry declares and does not hide;
     `hidden_fields` counts the others. The digest covers them all. `address` is where the request
-    came from, as Placet saw it.
+    came from, as Placet saw it; `unreceipted` and `overuse` are what it knew of the requester's
+    earlier grants then.
     """
 
     action: ActionId
@@ -163,6 +164,8 @@ class Asked(Kept):
     context_ignored: tuple[str, ...] = ()
     callback_url: str | None = None
     address: str = ""
+    unreceipted: int = 0
+    overuse: int = 0
 
 
 class View(Kept):
@@ -306,6 +309,18 @@ class ApprovalRequest(Kept):
         return self.status != "pending"
 
     @property
+    def is_overused(self) -> bool:
+        """Whether more was done than was asked for, as the receipt says."""
+        receipt = self.grant.receipt if self.grant else None
+        asked = self.asked.record_count
+        return receipt is not None and asked is not None and receipt.records > asked
+
+    @property
+    def is_unreceipted(self) -> bool:
+        """Whether a receipt is overdue and has not come."""
+        return self.grant is not None and self.grant.receipt_missed and not self.grant.receipt
+
+    @property
     def approvals(self) -> tuple[Review, ...]:
         """The approvals counted so far; a person appears once."""
         return tuple(review for review in self.reviews if review.vote == "approve")
@@ -336,6 +351,11 @@ class ApprovalRequest(Kept):
 def grant_id(request: RequestId) -> GrantId:
     """The id of the one grant a request may have, found from either side without an index."""
     return GrantId("grt_" + request.removeprefix("req_"))
+
+
+def request_of(grant: GrantId) -> RequestId:
+    """The request whose grant it is, the other way round."""
+    return RequestId("req_" + grant.removeprefix("grt_"))
 
 
 def event_id(request: RequestId, seq: int) -> EventId:

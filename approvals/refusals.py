@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from approvals.errors import ActionNotAllowed, NotAllowed, NotApprover, OwnRequest
+from approvals.errors import (
+    ActionNotAllowed,
+    ContextChanged,
+    DigestMismatch,
+    GrantOver,
+    NotAllowed,
+    NotApprover,
+    NotYours,
+    OwnRequest,
+)
 from approvals.events import RightRefused
 from approvals.model import Caller, Origin, PersonId, RequestId
 from approvals.policy.people import People
@@ -29,6 +38,18 @@ class Refusals:
             yield
         except ActionNotAllowed as refusal:
             event = RightRefused(actor=caller.service, code=refusal.code, wanted="open")
+            self._system.note_refusal(event)
+            raise
+
+    @contextmanager
+    def of_grant(self, caller: Caller, wanted: str, request: RequestId) -> Iterator[None]:
+        """A service wants of a grant what it does not give: a mistake, or somebody trying."""
+        try:
+            yield
+        except (NotYours, GrantOver, DigestMismatch, ContextChanged) as refusal:
+            event = RightRefused(
+                actor=caller.service, code=refusal.code, wanted=wanted, request=request
+            )
             self._system.note_refusal(event)
             raise
 

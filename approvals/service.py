@@ -5,11 +5,9 @@ Knows no transport: who calls has been authenticated, and every refusal is one o
 
 from __future__ import annotations
 
-import asyncio
 import os
-import random
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,15 +15,24 @@ from datetime import datetime, timedelta
 from approvals import lifecycle
 from approvals.ask import Ask, reason_text
 from approvals.change import Cancelling, Change, DenyRule, Voting
+from approvals.commits import (
+    MOST_TRIES,
+    Commits,
+    NothingDue,
+    before_next_try,
+    by_time,
+    not_found,
+    too_busy,
+)
 from approvals.errors import (
     DeniedByPolicy,
     IdempotencyConflict,
     NotAllowed,
     NotFound,
-    PlacetError,
     StoreUnavailable,
 )
 from approvals.events import ClockReset
+from approvals.granting import GrantService
 from approvals.intake import Chance, prepare, request_id
 from approvals.model import (
     ApprovalRequest,
@@ -47,11 +54,7 @@ from approvals.store.records import Lease, Leased, Stored, used_key
 from approvals.store.scripts import Answer
 from approvals.store.store import Store
 
-MOST_TRIES = 20
 SWEEP_AFTER = timedelta(seconds=5)
-_BEHIND = "The store's clock stands behind the time it has seen; nothing is opened or approved."
-
-Decide = Callable[[Stored], Change]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,9 @@ class ApprovalService:
     def __init__(self, store: Store, configuration: Configuration) -> None:
         self.configuration = configuration
         self._store = store
+        self._commits = Commits(store.records)
         self._refusals = Refusals(store.system, lambda: self.configuration.people)
+        self.grants = GrantService(store, self._commits, self._refusals, lambda: self.configuration)
 
     async def open(
         self, caller: Caller, ask: Ask, *, body: bytes, idempotency_key: str | None
@@ -82,29 +87,38 @@ class ApprovalService:
             return await self._repeated(used, body_mark)
         self._store.health.check_opening()  # a repeat wants nothing new, and is answered above
         at = (await clock).now
+        conduct = await self._store.receipts.conduct(ask.requester.id, at)
         chance = Chance(id=request_id(at, os.urandom(10)), salt=os.urandom(16))
         for attempt in range(MOST_TRIES):
             with self._refusals.of_service(caller):  # at the time it opens: rules may look at it
                 opening = prepare(
-                    self.configuration, caller, ask, now=at, marks=marks, body=body, chance=chance
+                    self.configuration,
+                    caller,
+                    ask,
+                    now=at,
+                    marks=marks,
+                    body=body,
+                    chance=chance,
+                    conduct=conduct,
                 )
             change = lifecycle.open_request(opening, at)
-            answer = await self._store.records.open(change, at, (key, body_mark) if key else None)
+            idempotency = (key, body_mark) if key else None
+            answer = await self._store.records.open(change, at, idempotency)
             if answer.code == "OK":
-                return Opened(change.request, is_new=True)
+                return Opened(answer.request, is_new=True)
             if answer.code == "DUP":
-                return Opened((await self._load(opening.id)).request, is_new=True)
+                return Opened((await self._commits.load(opening.id)).request, is_new=True)
             if answer.code == "EXISTS":
                 return await self._repeated(used_key(answer.value), body_mark)
-            await self._before_next_try(answer, attempt)
+            await before_next_try(answer, attempt)
             at = await self._store.records.now()
-        raise _too_busy()
+        raise too_busy()
 
     async def get_own(self, caller: Caller, request: RequestId) -> ApprovalRequest:
         """A request of the caller's service. Raises `NotFound`, also for another service's."""
-        stored = await self._load(request)
+        stored = await self._commits.load(request)
         if stored.request.service != caller.service:
-            raise _not_found()
+            raise not_found()
         return stored.request
 
     async def list_own(
@@ -125,10 +139,10 @@ class ApprovalService:
 
         def decide(stored: Stored) -> Change:
             if stored.request.service != caller.service:
-                raise _not_found()
+                raise not_found()
             return lifecycle.cancel_by_service(stored.request, stored.now)
 
-        return await self._change(request, decide)
+        return await self._commits.change(request, decide)
 
     async def view(self, request: RequestId, person: PersonId, origin: Origin) -> FullView:
         """The full details for an entitled person; the view is on record before it is shown."""
@@ -140,7 +154,7 @@ class ApprovalService:
             return lifecycle.view(stored.request, viewer, origin, shown, stored.now)
 
         with self._refusals.of_person(person, "view", request, origin):
-            return self._full_view(await self._change(request, decide), policy)
+            return self._full_view(await self._commits.change(request, decide), policy)
 
     async def review(
         self,
@@ -164,7 +178,7 @@ class ApprovalService:
             return lifecycle.review(stored.request, voting, stored.now, denied_by=denied_by)
 
         with self._refusals.of_person(person, vote, request, origin):
-            after = await self._change(request, decide)
+            after = await self._commits.change(request, decide)
         is_by_policy = after.decision is not None and not after.decision.by
         if vote == "approve" and after.status == "denied" and is_by_policy:
             rule = after.decision.rule if after.decision else None
@@ -182,7 +196,7 @@ class ApprovalService:
             return lifecycle.cancel_by_person(stored.request, cancelling, stored.now)
 
         with self._refusals.of_person(person, "cancel", request, origin):
-            return await self._change(request, decide)
+            return await self._commits.change(request, decide)
 
     def note_stranger(self, wanted: str, request: RequestId, origin: Origin) -> None:
         """Somebody wanted something whom a chat platform knows and people.yaml does not."""
@@ -195,25 +209,23 @@ class ApprovalService:
 
     async def card_facts(self, request: RequestId) -> ApprovalRequest:
         """One request, for who may see a card's facts. Raises `NotFound`."""
-        return (await self._load(request)).request
+        return (await self._commits.load(request)).request
 
     async def on_presented(self, request: RequestId, place: str) -> None:
         """A card stands at `place`; told again, or after the end, it presents nothing."""
 
-        def decide(stored: Stored) -> Change:
-            return _something(lifecycle.on_presented(stored.request, place, stored.now))
+        def decide(stored: Stored) -> Change | None:
+            return lifecycle.on_presented(stored.request, place, stored.now)
 
-        with suppress(NothingDue):
-            await self._change(request, decide)
+        await self._commits.change(request, decide)
 
     async def on_undeliverable(self, request: RequestId) -> None:
         """No place takes the card, and who waits for the request is to learn of it."""
 
-        def decide(stored: Stored) -> Change:
-            return _something(lifecycle.on_undeliverable(stored.request))
+        def decide(stored: Stored) -> Change | None:
+            return lifecycle.on_undeliverable(stored.request)
 
-        with suppress(NothingDue):
-            await self._change(request, decide)
+        await self._commits.change(request, decide)
 
     async def on_deadline(self, lease: Lease) -> ApprovalRequest | None:
         """What time does to a request; the lease is given back in the same commit.
@@ -221,7 +233,7 @@ class ApprovalService:
         Answers the request when it changed, None when nothing was due.
         """
         try:
-            return await self._change(lease.member, _time, lease)
+            return await self._commits.change(lease.member, by_time, lease)
         except (NotFound, NothingDue) as reason:
             due = reason.next_deadline if isinstance(reason, NothingDue) else None
             await self._store.deadlines.finish(lease.member, lease.end, due)
@@ -280,49 +292,11 @@ class ApprovalService:
             is_end = len(found) < limit
             for request in found:
                 try:
-                    await self._change(request, _time)
+                    await self._commits.change(request, by_time)
                     swept.append(request)
                 except (NotFound, NothingDue, StoreUnavailable):
                     bad += 1  # it stays where it is, and must not hide the others
         return tuple(swept)
-
-    async def _change(
-        self,
-        request: RequestId,
-        decide: Decide,
-        lease: Lease | None = None,
-    ) -> ApprovalRequest:
-        """Load, decide, commit; again when somebody else was faster. Refusals pass through."""
-        op = secrets.token_hex(8)
-        for attempt in range(MOST_TRIES):
-            stored = await self._load(request)
-            change = decide(stored)
-            answer = await self._store.records.commit(stored, change, op, lease)
-            if answer.code == "OK":
-                return change.request
-            if answer.code == "DUP":
-                return (await self._load(request)).request
-            if answer.code == "LATE":
-                await self._let_time_pass(request)
-            else:
-                await self._before_next_try(answer, attempt)
-        raise _too_busy()
-
-    async def _let_time_pass(self, request: RequestId) -> None:
-        with suppress(NothingDue):  # somebody else has made the expiry visible
-            await self._change(request, _time)
-
-    async def _before_next_try(self, answer: Answer, attempt: int) -> None:
-        if answer.code == "BEHIND":
-            raise StoreUnavailable(_BEHIND)
-        if attempt:
-            await asyncio.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311 - jitter
-
-    async def _load(self, request: RequestId) -> Stored:
-        stored = await self._store.records.load(request)
-        if stored is None:
-            raise _not_found()
-        return stored
 
     async def _load_all(self, ids: list[RequestId]) -> list[ApprovalRequest]:
         return [stored.request for stored in await self._store.records.load_all(ids)]
@@ -333,7 +307,7 @@ class ApprovalService:
             raise IdempotencyConflict(
                 "This Idempotency-Key was used with another body. Use a new key for a new request."
             )
-        return Opened((await self._load(request)).request, is_new=False)
+        return Opened((await self._commits.load(request)).request, is_new=False)
 
     def _person(self, person: PersonId) -> Person:
         known = self.configuration.people.person(person)
@@ -348,34 +322,3 @@ class ApprovalService:
     def _deny_rule(self, request: ApprovalRequest) -> DenyRule | None:
         inquiry = inquiry_of(request.asked, request.service, request.created_at)
         return self.configuration.rulebook.denial(inquiry)
-
-
-def _time(stored: Stored) -> Change:
-    change = lifecycle.on_deadline(stored.request, stored.now)
-    if change is None:
-        raise NothingDue(lifecycle.next_deadline(stored.request))
-    return change
-
-
-def _something(change: Change | None) -> Change:
-    if change is None:
-        raise NothingDue
-    return change
-
-
-class NothingDue(PlacetError):
-    """Nothing changes; by time alone it may at `next_deadline`."""
-
-    code = "nothing_due"
-
-    def __init__(self, next_deadline: datetime | None = None) -> None:
-        super().__init__("Nothing is due.")
-        self.next_deadline = next_deadline
-
-
-def _not_found() -> NotFound:
-    return NotFound("There is no such request.")
-
-
-def _too_busy() -> StoreUnavailable:
-    return StoreUnavailable("Too many changes of this request at once. Try again.")

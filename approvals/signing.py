@@ -72,6 +72,10 @@ class Marks:
         """Names who has voted, in lists."""
         return keyed_hash(self._key, "approver", person)
 
+    def nonce(self, grant: str, nonce: str) -> str:
+        """Names one use of a grant; the nonce is the caller's text and may hold anything."""
+        return keyed_hash(self._key, f"nonce\0{grant}", nonce)
+
     def idempotency(self, key: str) -> str:
         """Names an idempotency key, which is the caller's text and may hold anything."""
         return keyed_hash(self._key, "idempotency", key)

@@ -22,6 +22,7 @@ from approvals.model import ServiceId
 
 OpenOutcome = Literal["pending", "approved", "denied", "repeated", "refused", "failed"]
 CallbackOutcome = Literal["delivered", "failed", "refused", "dead"]
+GrantCall = Literal["redeem", "receipt", "end"]
 CardOutcome = Literal["posted", "edited", "busy", "refused", "failed"]
 
 STRUCK = "[redacted]"
@@ -128,6 +129,8 @@ class Metrics:
         self._shadow = self._counter(
             "shadow_rules", "Requests a rule in shadow mode would have decided", "rule", "outcome"
         )
+        self._grants = self._counter("grant_calls", "Calls about grants", "call", "outcome")
+        self._receipts = self._counter("receipts_wrong", "Receipts missing or too large", "fault")
         self._cards = self._counter("cards", "Cards put to a chat platform", "outcome")
         self._store = self._counter("store_failures", "Calls the store failed", "code")
         self._lateness = Histogram(
@@ -174,6 +177,18 @@ class Metrics:
     def callback_attempted(self, outcome: CallbackOutcome) -> None:
         """A callback was sent, or given up."""
         self._callbacks.labels(outcome).inc()
+
+    def grant_called(self, call: GrantCall, outcome: str) -> None:
+        """A service called about a grant; `outcome` is `done`, `repeated` or an error's code."""
+        self._grants.labels(call, outcome).inc()
+
+    def receipt_larger(self) -> None:
+        """A receipt told of more than was asked for."""
+        self._receipts.labels("larger").inc()
+
+    def receipt_missed(self) -> None:
+        """A receipt did not come by its deadline."""
+        self._receipts.labels("missed").inc()
 
     def card_worked(self, outcome: CardOutcome) -> None:
         """A chat platform took a card, or did not."""

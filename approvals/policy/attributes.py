@@ -74,6 +74,8 @@ GIVEN: Mapping[str, Kind] = {
     "request.record_count": "number",  # no default: where it is absent, whoever needs it errs
     "request.data_classes": "texts",
     "request.purpose": "text",
+    "requester.unreceipted": "number",
+    "requester.overuse": "number",
     "client.ip": "text",
     "now": "time",
     "tz": "text",
@@ -83,8 +85,6 @@ KINDS: Mapping[str, Kind] = {
     **GIVEN,
     **{name: attribute.kind for name, attribute in CLAIMABLE.items()},
 }
-# They come with grants, whose receipts they count.
-LATER = frozenset({"requester.unreceipted", "requester.overuse"})
 _RESERVED_PREFIX = "request."
 # What a redeem can compare with the request; the others are bound into the digest, or move.
 MAY_BE_HELD = frozenset({*CLAIMABLE, "client.ip"})
@@ -120,7 +120,7 @@ def check_claims(context: Mapping[str, JsonValue], asserts: tuple[str, ...]) -> 
 
 def is_reserved(name: str) -> bool:
     """Whether Placet alone sets the attribute."""
-    return name in GIVEN or name in LATER or name.startswith(_RESERVED_PREFIX)
+    return name in GIVEN or name.startswith(_RESERVED_PREFIX)
 
 
 def _is_unknown(name: str) -> bool:

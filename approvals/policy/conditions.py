@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from approvals.errors import MOST_FINDINGS
-from approvals.policy.attributes import CLAIMABLE, KINDS, LATER, SIZES
+from approvals.policy.attributes import CLAIMABLE, KINDS, SIZES
 from approvals.policy.condition_text import Possible, looked_up, tokens, unmet_constants
 from approvals.policy.document import Action, Policy, Rule
 from approvals.policy.engine_words import INPUTS_DO_NOT_MATTER
@@ -60,7 +60,7 @@ def unsound_conditions(file: Shaped[Policy], services: Source) -> Iterator[Issue
 def _compiled(file: Shaped[Policy], policy: Policy, services: Collection[str]) -> Iterator[Issue]:
     # A list with a fault of its own is known all the same, so that nobody searches for it.
     known = {name: policy.lists.get(name, ()) for name in file.source.keys("lists")}
-    language = Language(KINDS, SIZES, known, later=LATER)
+    language = Language(KINDS, SIZES, known)
     work: Counter[str] = Counter()
     for index, rule in enumerate(policy.rules):
         steps: Steps = ("rules", file.row("rules", index), "when")

@@ -15,11 +15,10 @@ from approvals.policy.issues import suggestion
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The names a condition may use, and those that a later version will know."""
+    """The names a condition may use."""
 
     attributes: Collection[str]
     lists: Collection[str]
-    later: Collection[str] = ()
 
 
 _ERROR = re.compile(r"^(?:\w+: )?ERROR: <input>:(-?\d+):(-?\d+): (.*?)(?: \[\w+\])?$", re.MULTILINE)
@@ -150,9 +149,6 @@ def _unknown(offset: int, name: str, text: str, known: Known) -> TextFault:
     start = text.rfind(name, 0, offset + len(name))
     if name.isupper():
         return TextFault(start, f"no list is called `{name}`", suggestion(name, known.lists))
-    if name in known.later:
-        message = f"`{name}` is not carried out by this version"
-        return TextFault(start, message, "Remove it until it is")
     if name == "action":
         remedy = "Choose the actions with the key `actions` beside `when`"
         return TextFault(start, "`action` is no attribute", remedy)

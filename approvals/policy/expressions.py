@@ -140,8 +140,7 @@ class Facts:
 class Language:
     """What conditions may name: attributes with their kinds, and the policy's lists.
 
-    `sizes` tells the most items of each attribute that is a list; `unsure` which may be absent,
-    `later` what another version will know.
+    `sizes` tells the most items of each attribute that is a list; `unsure` which may be absent.
     """
 
     def __init__(
@@ -150,7 +149,6 @@ class Language:
         sizes: Mapping[str, int],
         lists: Mapping[str, Sequence[str]],
         unsure: Collection[str] = (),
-        later: Collection[str] = (),
     ) -> None:
         check_engine(version(_ENGINE))
         self.lists: Mapping[str, list[str]] = {name: list(items) for name, items in lists.items()}
@@ -159,7 +157,7 @@ class Language:
         variables |= dict.fromkeys(lists, _TYPES["texts"])
         self._names = frozenset(variables)
         self._unsure = frozenset(unsure)
-        self._known = Known(kinds, lists, later)
+        self._known = Known(kinds, lists)
         self._numbers = [name for name, one in kinds.items() if one == "number"]
         self._variables = variables
         self._narrow: dict[tuple[str, ...], cel.Env] = {}

@@ -55,6 +55,8 @@ def inquiry_of(asked: Asked, service: ServiceId, at: datetime) -> Inquiry:
     known: dict[str, Value] = {
         "service": service,
         "requester.id": asked.requester.id,
+        "requester.unreceipted": asked.unreceipted,
+        "requester.overuse": asked.overuse,
         "request.data_classes": list(asked.data_classes),
         "client.ip": asked.address,
     }

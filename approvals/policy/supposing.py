@@ -76,6 +76,8 @@ _MEMBERS: Mapping[str, tuple[Callable[[JsonValue], bool], str]] = {
     "action": (_is_text, "an action of policy.yaml"),
     "service": (_is_text, "a service of services.yaml"),
     "requester.id": (_is_text, "a text"),
+    "requester.unreceipted": (_is_count, "a whole number, 0 or more"),
+    "requester.overuse": (_is_count, "a whole number, 0 or more"),
     "request.record_count": (_is_count, "a whole number, 0 or more"),
     "request.purpose": (_is_text, "a text"),
     "request.data_classes": (_is_texts, "a list of texts"),
@@ -109,14 +111,15 @@ def suppose(given: Given, policy: Policy, services: Services) -> Supposed:
     may_assert = claims if service is None else service.asserts
     classes = said.get("request.data_classes")
     added = classes if isinstance(classes, list) else []
-    count = said.get("request.record_count")
     asked = Asked(
         action=ActionId(str(said["action"])),
         title=action.title,
         requester=Requester(id=str(said.get("requester.id", ""))),
         justification="",
         purpose=str(said["request.purpose"]) if "request.purpose" in said else None,
-        record_count=count if isinstance(count, int) else None,
+        record_count=_count(said, "request.record_count"),
+        unreceipted=_count(said, "requester.unreceipted") or 0,
+        overuse=_count(said, "requester.overuse") or 0,
         data_classes=tuple(dict.fromkeys((*action.data_classes, *map(str, added)))),
         context={name: value for name, value in claims.items() if name in may_assert},
         address=str(said.get("client.ip", "")),
@@ -125,6 +128,11 @@ def suppose(given: Given, policy: Policy, services: Services) -> Supposed:
     inquiry = inquiry_of(asked, service.id if service else ServiceId(""), at)
     ignored = tuple(name for name in claims if name not in may_assert)
     return Supposed(inquiry, ignored, tuple(_hindrances(action, asked, service)))
+
+
+def _count(said: Given, name: str) -> int | None:
+    value = said.get(name)
+    return value if isinstance(value, int) else None
 
 
 def _hindrances(action: Action, asked: Asked, service: Service | None) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from approvals.model import ApprovalRequest, RequestId
+from approvals.model import ApprovalRequest, Grant, RequestId
 from approvals.store.keys import Keys
 from approvals.store.scripts import Write
 from approvals.store.times import millis
@@ -51,4 +51,13 @@ def writes_of_face(
 
 def _face(request: ApprovalRequest) -> tuple[object, ...]:
     steps = request.escalated, request.reminded  # the open stage follows from the approvals
-    return request.status, request.revision, len(request.approvals), *steps
+    return request.status, request.revision, len(request.approvals), *steps, _use(request.grant)
+
+
+def _use(grant: Grant | None) -> tuple[object, ...]:
+    """What became of the access. Not that time ended it: the card has told until when it holds."""
+    if grant is None:
+        return ()
+    is_over_by_time = grant.closing is not None and grant.closing.reason == "time"
+    status = "active" if is_over_by_time else grant.status
+    return status, grant.receipt, grant.receipt_missed

@@ -66,6 +66,14 @@ class Keys:
         """A data subject's requests (zset); `mark` is a keyed hash."""
         return f"{self._tag}by_subject:{mark}"
 
+    def unreceipted(self, mark: str) -> str:
+        """A requester's grants whose receipt is overdue (zset); `mark` is a keyed hash."""
+        return f"{self._tag}unreceipted:{mark}"
+
+    def overuse(self, mark: str) -> str:
+        """A requester's receipts larger than asked (zset, score = when); `mark` as above."""
+        return f"{self._tag}overuse:{mark}"
+
     def by_approver(self, mark: str) -> str:
         """The requests a person has voted on (zset); `mark` is a keyed hash."""
         return f"{self._tag}by_approver:{mark}"

@@ -16,6 +16,7 @@ from approvals.errors import NotConfirmed, StoreUnavailable
 from approvals.lifecycle import next_deadline
 from approvals.model import (
     ApprovalRequest,
+    EntryReceipt,
     EventId,
     PersonId,
     RequestId,
@@ -28,7 +29,9 @@ from approvals.store.keys import Keys
 from approvals.store.log import EntryPlace, SealedEntry, seal_entry
 from approvals.store.outbox import freeze, writes_of_new
 from approvals.store.pipeline import CommandRefused, Pipeline
+from approvals.store.receipts import writes_of_receipt
 from approvals.store.scripts import Answer, Commit, Loaded, Scripts, UnreadableRecord, Write
+from approvals.store.seals import is_sealed, with_seal
 from approvals.store.times import millis
 
 _log = logging.getLogger(__name__)
@@ -57,6 +60,13 @@ class Lease:
 
     member: RequestId
     end: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tried(Answer):
+    """What became of a commit, and the request as it is stored where the code is OK."""
+
+    request: ApprovalRequest
 
 
 Leased = tuple[Stored, Change, Lease]
@@ -105,32 +115,36 @@ class Records:
         value = await self._pipeline.run("GET", self._keys.idempotency(service, mark))
         return used_key(cast("bytes", value).decode(errors="replace")) if value else None
 
+    def is_genuine(self, request: ApprovalRequest) -> bool:
+        """Whether its grant was given by us, and not by somebody who writes to the store."""
+        return is_sealed(self._audit_key, request)
+
     async def open(
         self, change: Change, now: datetime, idempotency: tuple[str, str] | None
-    ) -> Answer:
+    ) -> Tried:
         """Commits a new request. `idempotency` is the key's mark and the body's mark."""
         request = change.request
         place = EntryPlace(request.id, 1, request.id, 1, now)
-        commit = self._commit(None, change, place)
+        commit, after = self._commit(None, change, place)
         if idempotency:
             key = self._keys.idempotency(request.service, idempotency[0])
             commit = replace(commit, idempotency=(key, f"{request.id} {idempotency[1]}"))
-        return (await insist(lambda: self._scripts.commit(commit))).possible()
+        return _tried(await insist(lambda: self._scripts.commit(commit)), after)
 
     async def commit(
         self, before: Stored, change: Change, op: str, lease: Lease | None = None
-    ) -> Answer:
+    ) -> Tried:
         """Commits a change of a loaded request."""
-        commit = self._commit_of(before, change, op, lease)
-        return (await insist(lambda: self._scripts.commit(commit))).possible()
+        commit, after = self._commit_of(before, change, op, lease)
+        return _tried(await insist(lambda: self._scripts.commit(commit)), after)
 
     async def commit_all(self, leased: Sequence[Leased], op: str) -> list[Answer | Exception]:
         """Commits what time changes of several leased requests, in one round trip.
 
         Nothing is asked again here: who was not committed is still leased, and comes back.
         """
-        commits = [self._commit_of(before, change, op, lease) for before, change, lease in leased]
-        return await self._scripts.commit_all(commits)
+        made = [self._commit_of(before, change, op, lease) for before, change, lease in leased]
+        return await self._scripts.commit_all([commit for commit, _ in made])
 
     async def of_service(self, service: ServiceId, before: str, limit: int) -> list[RequestId]:
         """A service's requests, newest first, older than the id `before` ('' = from the newest)."""
@@ -158,26 +172,31 @@ class Records:
         reply = await self._pipeline.run("ZREVRANGEBYLEX", key, start, "-", "LIMIT", 0, limit)
         return _ids(reply)
 
-    def _commit_of(self, before: Stored, change: Change, op: str, lease: Lease | None) -> Commit:
+    def _commit_of(
+        self, before: Stored, change: Change, op: str, lease: Lease | None
+    ) -> tuple[Commit, ApprovalRequest]:
         number = before.entries + 1
         place = EntryPlace(change.request.id, before.version + 1, op, number, before.now)
         return self._commit(before, change, place, lease)
 
     def _commit(
         self, before: Stored | None, change: Change, place: EntryPlace, lease: Lease | None = None
-    ) -> Commit:
+    ) -> tuple[Commit, ApprovalRequest]:
         event = self._event(change)
         request = change.request
         if event:
             request = request.model_copy(update={"callbacks": request.callbacks + 1})
         entries = self._seal(change, place)
+        if request.is_final and not (before and before.request.is_final):
+            receipt = EntryReceipt(entry=place.number + len(entries) - 1, mac=entries[-1].mac)
+            request = with_seal(self._audit_key, request, receipt)
         frozen = b""
         writes = self._writes(before.request if before else None, request, place.at, lease)
         if event and change.callback:
             last = place.number + len(entries) - 1
             frozen = freeze(request, change.callback, place.at, last, entries[-1].mac)
             writes += writes_of_new(self._keys, request, event, place.at)
-        return Commit(
+        commit = Commit(
             op=place.op,
             record=self._keys.request(request.id),
             expect=before.version if before else None,
@@ -191,6 +210,7 @@ class Records:
             guarded=change.guarded,
             writes=tuple(writes),
         )
+        return commit, request
 
     def _event(self, change: Change) -> EventId | None:
         if change.callback is None or change.request.asked.callback_url is None:
@@ -218,6 +238,7 @@ class Records:
         writes += self._deadline(before, after, at, lease)
         if _outlook(after) not in (None, before and _outlook(before)):
             writes.append(("publish", self._keys.settled_channel, after.id))
+        writes += writes_of_receipt(self._keys, self._marks, before, after, at)
         return [*writes, *writes_of_face(self._keys, before, after, at)]
 
     def _lists(self, before: ApprovalRequest | None, after: ApprovalRequest) -> Writes:
@@ -281,6 +302,11 @@ def _stored(request: RequestId, loaded: Loaded) -> Stored | None:
     if record.id != request or min(loaded.version, loaded.entries) < 0:
         raise _unreadable()
     return Stored(record, loaded.version, loaded.entries, loaded.now)
+
+
+def _tried(answer: Answer, request: ApprovalRequest) -> Tried:
+    possible = answer.possible()
+    return Tried(possible.code, possible.value, possible.at, request)
 
 
 def _unreadable() -> UnreadableRecord:

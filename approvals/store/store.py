@@ -17,6 +17,7 @@ from approvals.store.outbox import Outbox
 from approvals.store.pipeline import Confirmation, Pipeline
 from approvals.store.policies import Policies
 from approvals.store.processes import ProcessRegistry
+from approvals.store.receipts import ReceiptBook
 from approvals.store.records import Records
 from approvals.store.scripts import Scripts
 from approvals.store.system import SystemRecord
@@ -42,6 +43,7 @@ class Store:
     callbacks: DueQueue
     cards: DueQueue
     refs: MessageRefs
+    receipts: ReceiptBook
     log: Log
     system: SystemRecord
     policies: Policies
@@ -78,6 +80,7 @@ class Store:
             callbacks=DueQueue(scripts, "callbacks"),
             cards=DueQueue(scripts, "cards"),
             refs=MessageRefs(pipeline, scripts, keys),
+            receipts=ReceiptBook(pipeline, keys, marks),
             log=Log(pipeline, keys),
             system=SystemRecord(scripts, keys, secrets.audit),
             policies=Policies(pipeline, scripts, keys),

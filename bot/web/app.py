@@ -21,8 +21,10 @@ from bot.telemetry import Metrics
 from bot.web import docs, problems
 from bot.web.auth import Authenticator
 from bot.web.front import Endpoint, Front, Handlers
+from bot.web.grants import GrantRoutes
 from bot.web.openapi import document
 from bot.web.ops import OpsRoutes, Readiness
+from bot.web.own_answers import OwnAnswers, TokenMaker
 from bot.web.requests import RequestRoutes
 from bot.web.waiting import Waiting
 
@@ -34,6 +36,7 @@ def create_app(
     readiness: Readiness,
     metrics: Metrics,
     settings: Settings,
+    tokens: TokenMaker,
     pages: Mapping[str, Handlers] = MappingProxyType({}),
 ) -> Front:
     """The application. `readiness` answers what is wrong now, and does not wait.
@@ -41,12 +44,17 @@ def create_app(
     `pages` are further routes, which the document of the API does not list: the console's.
     """
     authenticator = Authenticator(lambda: service.configuration, settings.trusted_proxies)
-    requests = RequestRoutes(service, authenticator, waiting, metrics)
+    answers = OwnAnswers(tokens, service.grants.is_genuine)
+    requests = RequestRoutes(service, authenticator, waiting, answers, metrics)
+    grants = GrantRoutes(service.grants, authenticator, answers, metrics)
     ops = OpsRoutes(lambda: service.configuration, readiness, metrics, settings.durability)
     api = document(version("placet"))
     routes: dict[str, Handlers] = {
         "/v1/requests": {"POST": requests.open, "GET": requests.list},
         "/v1/requests/{request_id}": {"GET": requests.show, "DELETE": requests.cancel},
+        "/v1/grants/{grant_id}": {"DELETE": grants.end},
+        "/v1/grants/{grant_id}/redeem": {"POST": grants.redeem},
+        "/v1/grants/{grant_id}/receipt": {"POST": grants.receipt},
         "/healthz": {"GET": ops.healthz},
         "/readyz": {"GET": ops.readyz},
         "/metrics": {"GET": ops.metrics},

@@ -12,11 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast, get_args
 
-from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from approvals.answer import answer
 from approvals.ask import Ask
 from approvals.errors import Finding, InvalidRequest, NotFound, Refusal, StoreFailure
 from approvals.model import ApprovalRequest, Caller, RequestId, Status
@@ -24,6 +22,7 @@ from approvals.service import ApprovalService, Opened
 from bot.telemetry import Metrics, OpenOutcome
 from bot.web.auth import Authenticator
 from bot.web.body import parse_object, read_body
+from bot.web.own_answers import OwnAnswers, as_json
 from bot.web.query import Query
 from bot.web.waiting import Waiting, Watch
 
@@ -34,7 +33,6 @@ REQUEST_ID = re.compile(r"req_[0-9A-HJKMNP-TV-Z]{26}")
 _IDEMPOTENCY_KEY = re.compile(rf"[!-~](?:[ -~]{{0,{MOST_KEY_LENGTH - 2}}}[!-~])?")
 _ACTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,99}")
 _STATUSES: frozenset[str] = frozenset(get_args(Status))
-_NO_STORE = {"Cache-Control": "no-store"}  # answers hold salts and people's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +53,13 @@ class RequestRoutes:
         service: ApprovalService,
         authenticator: Authenticator,
         waiting: Waiting,
+        answers: OwnAnswers,
         metrics: Metrics,
     ) -> None:
         self._service = service
         self._authenticator = authenticator
         self._waiting = waiting
+        self._answers = answers
         self._metrics = metrics
 
     async def open(self, request: Request) -> Response:
@@ -76,7 +76,7 @@ class RequestRoutes:
             policy = opened.request.policy
             self._metrics.shadow_judged(policy.shadow, policy.shadow_failed)
         headers = {"Location": f"/v1/requests/{opened.request.id}"}
-        return _answered(opened.request, 201 if opened.is_new else 200, headers)
+        return self._answers.request(opened.request, 201 if opened.is_new else 200, headers)
 
     async def show(self, request: Request) -> Response:
         """`GET /v1/requests/{id}`"""
@@ -84,11 +84,13 @@ class RequestRoutes:
         request_id = _request_id(request)
         seconds = _wait(request)
         if seconds is None:
-            return _answered(await self._service.get_own(caller, request_id))
+            return self._answers.request(await self._service.get_own(caller, request_id))
         with self._waiting.watch(request_id) as watch:
             leaving = asyncio.create_task(_end_when_left(request, watch))
             try:
-                return _answered(await self._settled(caller, request_id, watch, seconds))
+                return self._answers.request(
+                    await self._settled(caller, request_id, watch, seconds)
+                )
             finally:
                 leaving.cancel()
 
@@ -103,13 +105,15 @@ class RequestRoutes:
             limit=asked.limit,
             cursor=asked.cursor,
         )
-        items = [answer(item) for item in page.items]
-        return _json({"items": items, "next_cursor": page.next_cursor})
+        items = [self._answers.data(item) for item in page.items]
+        return as_json({"items": items, "next_cursor": page.next_cursor})
 
     async def cancel(self, request: Request) -> Response:
         """`DELETE /v1/requests/{id}`"""
         caller = self._authenticator.caller(request)
-        return _answered(await self._service.cancel_by_service(caller, _request_id(request)))
+        return self._answers.request(
+            await self._service.cancel_by_service(caller, _request_id(request))
+        )
 
     async def _open(self, caller: Caller, request: Request) -> Opened:
         body = await read_body(request)
@@ -148,16 +152,6 @@ async def _end_when_left(request: Request, watch: Watch) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
     watch.end()
-
-
-def _answered(
-    request: ApprovalRequest, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
-    return _json(answer(request), status, headers)
-
-
-def _json(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(to_json(data), status, {**_NO_STORE, **(headers or {})}, "application/json")
 
 
 def _request_id(request: Request) -> RequestId:

@@ -95,6 +95,8 @@ def test_a_grant_is_told_without_a_token() -> None:
         "status": "active",
         "expires_at": "2026-11-23T14:27:00.123Z",
         "uses_left": 1,
+        "receipt_due_at": None,
+        "receipt": None,
     }
 
 

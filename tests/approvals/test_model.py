@@ -4,12 +4,21 @@ from datetime import timedelta
 
 from pydantic_core import PydanticUndefined
 
-from approvals.model import ApprovalRequest, Asked, Decision, MatchedPolicy, Requester, Review
+from approvals.model import (
+    ApprovalRequest,
+    Asked,
+    Closing,
+    Decision,
+    Grant,
+    Kept,
+    MatchedPolicy,
+    Receipt,
+    Requester,
+    Review,
+)
 
 
-def defaults(
-    model: type[ApprovalRequest | Asked | Decision | MatchedPolicy | Requester | Review],
-) -> dict[str, object]:
+def defaults(model: type[Kept]) -> dict[str, object]:
     fields = model.model_fields.items()
     return {
         name: field.get_default(call_default_factory=True)
@@ -63,8 +72,19 @@ def test_the_defaults_of_what_is_stored_never_change() -> None:
         "context_ignored": (),
         "callback_url": None,
         "address": "",
+        "unreceipted": 0,
+        "overuse": 0,
     }
     assert defaults(Requester) == {"person": None, "owner": None, "given_name": None}
     assert defaults(Review) == {"reason": None, "stage": 0, "groups": ()}
-    unset = dict.fromkeys(("reason", "rule", "note", "policy"))
+    unset = dict.fromkeys(("reason", "rule", "note", "policy", "receipt"))
     assert defaults(Decision) == {"by": (), **unset}
+    assert defaults(Grant) == {
+        "redemptions": (),
+        "receipt": None,
+        "receipt_missed": False,
+        "closing": None,
+        "seal": "",
+    }
+    assert defaults(Receipt) == {"note": None}
+    assert defaults(Closing) == {"person": None, "note": None}

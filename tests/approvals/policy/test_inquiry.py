@@ -15,6 +15,8 @@ AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 OWN: dict[str, Any] = {
     "service": "crm",
     "requester.id": "okta:00u1",
+    "requester.unreceipted": 1,
+    "requester.overuse": 2,
     "client.ip": "192.0.2.1",
     "request.purpose": "support",
     "request.record_count": 5,
@@ -32,6 +34,8 @@ def _inquiry(**changes: object) -> Inquiry:
         record_count=5,
         data_classes=("contact",),
         address="192.0.2.1",
+        unreceipted=1,
+        overuse=2,
     )
     return inquiry_of(asked.model_copy(update=changes), ServiceId("crm"), AT)
 
@@ -51,7 +55,9 @@ def test_a_claim_is_seen_and_its_origin_is_the_service() -> None:
 # Intake takes no such claim; a record that holds one all the same must not be believed.
 @pytest.mark.parametrize("name", OWN)
 def test_a_claim_named_like_what_placet_knows_does_not_stand_in_for_it(name: str) -> None:
-    value = {"request.record_count": 1, "request.data_classes": ["none"]}.get(name, "claimed")
+    others: dict[str, object] = {"request.record_count": 1, "request.data_classes": ["none"]}
+    others |= {"requester.unreceipted": 0, "requester.overuse": 0}
+    value = others.get(name, "claimed")
     assert _inquiry(context={name: value}).values[name] == OWN[name]
 
 

@@ -109,7 +109,7 @@ async def test_that_a_card_stands_or_that_none_does_is_not_drawn(store: Store) -
     assert await drawn(store) == []
 
 
-async def test_a_view_and_the_end_of_a_grant_are_not_drawn(store: Store) -> None:
+async def test_a_view_and_a_grants_natural_end_are_not_drawn(store: Store) -> None:
     stored = await opened(store)
     stored = await commit(
         store, stored, lifecycle.view(stored.request, ANNA, CLI, "f" * 64, stored.now)

@@ -32,6 +32,8 @@ def every_name(keys: Keys) -> list[str]:
         keys.by_requester("a" * 32),
         keys.by_subject("a" * 32),
         keys.by_approver("a" * 32),
+        keys.unreceipted("a" * 32),
+        keys.overuse("a" * 32),
         keys.idempotency(ServiceId("crm"), "a" * 32),
         keys.callback(EventId("evt_req_1_1")),
         keys.refs(RequestId("req_1")),
@@ -50,7 +52,7 @@ def test_this_test_knows_every_method_that_makes_a_name() -> None:
     methods = {name for name, _ in inspect.getmembers(Keys, inspect.isfunction)}
     assert methods == {
         "__init__", "request", "by_service", "by_requester", "by_subject", "by_approver",
-        "idempotency", "callback", "refs", "policy", "queue",
+        "unreceipted", "overuse", "idempotency", "callback", "refs", "policy", "queue",
     }  # fmt: skip
 
 

@@ -1,0 +1,67 @@
+"""What a requester's earlier grants say of them: receipts that are missing, and those too large.
+
+Kept per requester by a keyed hash, as lists of requests. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+
+from approvals.model import ApprovalRequest
+from approvals.signing import Marks
+from approvals.store.keys import Keys
+from approvals.store.pipeline import Pipeline
+from approvals.store.scripts import Write
+from approvals.store.times import millis
+
+OVERUSE_COUNTS = timedelta(days=30)  # one larger receipt does not follow a person for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """What policy may ask of a requester. `unreceipted`: grants whose receipt is overdue now.
+
+    `overuse`: receipts of the last 30 days that told of more records than were asked for.
+    """
+
+    unreceipted: int = 0
+    overuse: int = 0
+
+
+class ReceiptBook:
+    """Reads what the commits have noted."""
+
+    def __init__(self, pipeline: Pipeline, keys: Keys, marks: Marks) -> None:
+        self._pipeline = pipeline
+        self._keys = keys
+        self._marks = marks
+
+    async def conduct(self, requester: str, now: datetime) -> Conduct:
+        """How it stands with a requester, whichever service asked for them."""
+        mark = self._marks.requester(requester)
+        since = str(millis(now - OVERUSE_COUNTS))
+        unreceipted, overuse = await asyncio.gather(
+            self._pipeline.run("ZCARD", self._keys.unreceipted(mark)),
+            self._pipeline.run("ZCOUNT", self._keys.overuse(mark), since, "+inf"),
+        )
+        return Conduct(cast("int", unreceipted), cast("int", overuse))
+
+
+def writes_of_receipt(
+    keys: Keys, marks: Marks, before: ApprovalRequest | None, after: ApprovalRequest, at: datetime
+) -> list[Write]:
+    """The writes that note a receipt missed, given late, or larger than asked."""
+    if before is None:
+        return []
+    mark = marks.requester(after.asked.requester.id)
+    writes: list[Write] = []
+    if after.is_unreceipted and not before.is_unreceipted:
+        writes.append(("zadd", keys.unreceipted(mark), str(millis(at)), after.id))
+    if before.is_unreceipted and not after.is_unreceipted:
+        writes.append(("zrem", keys.unreceipted(mark), after.id))
+    if after.is_overused and not before.is_overused:
+        writes.append(("zadd", keys.overuse(mark), str(millis(at)), after.id))
+    return writes

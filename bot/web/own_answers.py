@@ -1,0 +1,50 @@
+"""What a service is answered about its own requests: JSON that nobody keeps, and fresh tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from approvals.answer import Json, answer, grant_answer
+from approvals.model import ApprovalRequest, Grant
+
+NO_STORE = {"Cache-Control": "no-store"}  # answers hold salts, tokens and people's words
+
+# Makes the token of a granted request, or None once its time is up. It is stored nowhere.
+TokenMaker = Callable[[ApprovalRequest], str | None]
+
+
+class OwnAnswers:
+    """Answers of `/v1`. `is_genuine` tells whether a grant was given by us; no other is signed."""
+
+    def __init__(self, token: TokenMaker, is_genuine: Callable[[ApprovalRequest], bool]) -> None:
+        self._token = token
+        self._is_genuine = is_genuine
+
+    def request(
+        self, request: ApprovalRequest, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """One request."""
+        return as_json(self.data(request), status, headers)
+
+    def data(self, request: ApprovalRequest) -> Json:
+        """One request as JSON data."""
+        is_open = request.grant is not None and request.grant.status == "active"
+        return answer(request, self._signed(request) if is_open else None)
+
+    def grant(
+        self, request: ApprovalRequest, grant: Grant, *, is_open: bool = False, **more: object
+    ) -> Response:
+        """A grant as it is, or as one redeem left it; with a token where it `is_open`."""
+        token = self._signed(request) if is_open else None
+        return as_json({**grant_answer(request, grant, token), **more})
+
+    def _signed(self, request: ApprovalRequest) -> str | None:
+        return self._token(request) if self._is_genuine(request) else None
+
+
+def as_json(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """`data` as an answer that nobody may keep."""
+    return Response(to_json(data), status, {**NO_STORE, **(headers or {})}, "application/json")
