@@ -36,12 +36,13 @@ class GrantTokens:
         self.issuer = issuer
 
     def token(self, request: ApprovalRequest, now: datetime) -> str | None:
-        """A token of the request's grant, or None where nothing may be done under it at `now`.
+        """A token of the request's grant, or None where it was taken back or its time is up.
 
-        Made anew each time, and kept nowhere.
+        Made anew each time, and kept nowhere. A grant whose last use was just made has one too:
+        what is being done then may have to be proved to others.
         """
         decision, grant = request.decision, request.grant
-        if decision is None or grant is None or grant.status != "active":
+        if decision is None or grant is None or grant.status not in ("active", "used"):
             return None
         claims = self._claims(request, decision, grant, now)
         # Rounded down, so that no token outlives its grant; one that never holds is not made.

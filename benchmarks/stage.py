@@ -15,6 +15,7 @@ from typing import cast
 
 from approvals.policy.loader import load_configuration
 from approvals.service import ApprovalService
+from approvals.signing_keys import SigningKey
 from approvals.store.store import Store
 from benchmarks.company import CALLBACK_SECRET, QUIET, SECRET_VARIABLE, write_configuration
 from benchmarks.processes import WEB, WORKER, Weighed, running
@@ -94,6 +95,7 @@ def _environment(directory: Path, redis_url: str) -> dict[str, str]:
         "PLACET_REDIS_URL": redis_url,
         "PLACET_AUDIT_KEY": secrets.token_urlsafe(32),
         "PLACET_PSEUDONYM_KEY": secrets.token_urlsafe(32),
+        "PLACET_SIGNING_KEY": SigningKey.new().text(),
         "PLACET_CONFIG_DIR": str(directory / "config"),
         "PLACET_DATA_DIR": str(directory / "data"),
         "PLACET_HOST": "127.0.0.1",

@@ -21,6 +21,7 @@ from approvals.store.health import Health
 from approvals.store.pipeline import connection_pool
 from approvals.store.processes import Half
 from approvals.store.store import Store
+from approvals.tokens import GrantTokens
 from bot.callbacks import CallbackSender, Receiver
 from bot.chat.console.adapter import ConsolePort
 from bot.chat.console.live import Live
@@ -94,7 +95,7 @@ async def store_at_hand(settings: Settings) -> AsyncIterator[Settings]:
     Raises `StoreRefused`, also when the embedded one ends unasked, and `ConfigurationInvalid`.
     """
     if settings.redis_url is not None:
-        settings.keys()
+        settings.signing_keys()
         yield settings
         return
     keyed = make_missing_keys(settings.data_dir / "keys", settings)
@@ -164,6 +165,11 @@ async def run_web(
         await _run_web(parts, listener, stop, ready)
 
 
+def _tokens(parts: Parts, listener: socket.socket) -> GrantTokens:
+    """What signs grant tokens, in the name of the address that services know."""
+    return GrantTokens(parts.settings.signing_keys(), address_of(listener, parts.settings))
+
+
 @asynccontextmanager
 async def _reloading(parts: Parts, half: Half) -> AsyncIterator[None]:
     """Changed configuration is taken over within."""
@@ -192,6 +198,7 @@ async def _run_web(
         readiness=lambda: _condition(parts),
         metrics=parts.metrics,
         settings=parts.settings,
+        tokens=_tokens(parts, listener),
         pages=console.routes() if console else {},
     )
     server = make_server(app, drain_s=DRAIN_S)

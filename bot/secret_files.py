@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -34,6 +35,30 @@ def strong(text: str) -> SecretStr:
     return SecretStr(text)
 
 
+def signing(text: str) -> SecretStr:
+    """`text` as the secret keys of grant tokens, PEM blocks."""
+    # Imported here: it loads the whole cryptography, which most commands do without.
+    from approvals.signing_keys import BadSigningKeys, SigningKeys  # noqa: PLC0415
+
+    try:
+        SigningKeys.parse(text)
+    except BadSigningKeys as error:
+        raise UnfitSecret(error.message, error.remedy) from None
+    return SecretStr(text)
+
+
+def random_text() -> str:
+    """A new secret that `strong` takes."""
+    return secrets.token_urlsafe(48)
+
+
+def new_signing() -> str:
+    """A new secret that `signing` takes."""
+    from approvals.signing_keys import SigningKey  # noqa: PLC0415 - as above
+
+    return SigningKey.new().text()
+
+
 def read_secret(path: Path) -> str:
     """What a secret's file holds, without white space around it."""
     try:
@@ -60,26 +85,26 @@ def _check_private(descriptor: int) -> None:
         raise UnfitSecret("can be read by group or others", "Run chmod 600 on the file.")
 
 
-def made_secret(path: Path) -> str:
-    """The secret in `path`, made there first if it is missing. Its directory is ours alone."""
+def made_secret(path: Path, make: Callable[[], str] = random_text) -> str:
+    """The secret in `path`, which `make` makes if it is missing. Its directory is ours alone."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.parent.chmod(0o700)
         if not path.exists():
-            _make(path)
+            _put(path, make().strip() + "\n")
     except OSError as error:
         remedy = "Make its directory writable, or set PLACET_DATA_DIR to another one."
         raise UnfitSecret(f"cannot be made ({error.strerror})", remedy) from None
     return read_secret(path)
 
 
-def _make(path: Path) -> None:
+def _put(path: Path, text: str) -> None:
     """A link appears whole or not at all, and the first of two processes wins."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(48) + "\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         try:

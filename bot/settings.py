@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import SecretStr
 
@@ -18,8 +18,19 @@ from approvals.model import Frozen
 from approvals.policy.issues import nearest
 from approvals.store.health import Durability
 from bot import setting_values as values
-from bot.secret_files import UnfitSecret, made_secret, read_secret, strong
+from bot.secret_files import (
+    UnfitSecret,
+    made_secret,
+    new_signing,
+    random_text,
+    read_secret,
+    signing,
+    strong,
+)
 from bot.setting_values import LogLevel, Network
+
+if TYPE_CHECKING:
+    from approvals.signing_keys import SigningKeys
 
 PREFIX = "PLACET_"
 _PLAIN = (
@@ -40,6 +51,18 @@ KNOWN = frozenset((*_PLAIN, *_SECRET, *(name + "_FILE" for name in _SECRET), *_O
 _SERVICE_LINK = re.compile(
     r"SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?"
 )
+_SET_TEXT = "Set it to 32 or more random characters, or name a file of mode 0600 in {}_FILE."
+_SET_PEM = (
+    "Set it to what `placet key rotate` or `openssl ecparam -genkey -name prime256v1 -noout` "
+    "prints, or name a file of mode 0600 that holds it in {}_FILE."
+)
+# By field: how a missing key is made, and how its text becomes the secret.
+_MADE: Mapping[str, tuple[Callable[[], str], Callable[[str], SecretStr]]] = {
+    "audit_key": (random_text, strong),
+    "pseudonym_key": (random_text, strong),
+    "session_key": (random_text, strong),
+    "signing_key": (new_signing, signing),
+}
 RUNNING_TELLS = ("NAMESPACE", "CONFIG_DIR", "DURABILITY")  # running.json holds them too
 T = TypeVar("T")
 
@@ -81,6 +104,7 @@ class Settings(Frozen):
     wait_ms: int = 200
     audit_key: SecretStr | None = None
     pseudonym_key: SecretStr | None = None
+    signing_key: SecretStr | None = None  # PEM blocks that `SigningKeys` can read
     session_key: SecretStr | None = None  # where none is, there is no console
     given: frozenset[str] = frozenset()  # of `RUNNING_TELLS` those that are set
 
@@ -104,6 +128,7 @@ class Settings(Frozen):
             wait_ms=read.one("WAIT_MS", values.whole(1, 2000), 200),
             audit_key=read.secret("AUDIT_KEY"),
             pseudonym_key=read.secret("PSEUDONYM_KEY"),
+            signing_key=read.secret("SIGNING_KEY", signing),
             session_key=read.secret("SESSION_KEY"),
             given=frozenset(name for name in RUNNING_TELLS if PREFIX + name in environment),
         )
@@ -114,12 +139,27 @@ class Settings(Frozen):
         """The keys, or `ConfigurationInvalid` naming the missing ones."""
         if self.audit_key and self.pseudonym_key:
             return SecretKeys(audit=self.audit_key, pseudonym=self.pseudonym_key)
-        given = {"AUDIT_KEY": self.audit_key, "PSEUDONYM_KEY": self.pseudonym_key}
-        missing = [PREFIX + name for name, value in given.items() if value is None]
-        remedy = "Set it to 32 or more random characters, or name a file of mode 0600 in {}_FILE."
-        raise ConfigurationInvalid(
-            [Fault(name, "is not set", remedy.format(name)) for name in missing]
-        )
+        raise ConfigurationInvalid(self._missing("audit_key", "pseudonym_key"))
+
+    def signing_keys(self) -> SigningKeys:
+        """The keys of grant tokens, which the web half needs besides those of `keys`.
+
+        `ConfigurationInvalid` names all that are missing of the three.
+        """
+        missing = self._missing("audit_key", "pseudonym_key", "signing_key")
+        if missing or self.signing_key is None:
+            raise ConfigurationInvalid(missing)
+        # Imported here: it loads the whole cryptography, which most commands do without.
+        from approvals.signing_keys import SigningKeys  # noqa: PLC0415
+
+        return SigningKeys.parse(self.signing_key.get_secret_value())
+
+    def _missing(self, *fields: str) -> list[Fault]:
+        names = [PREFIX + field.upper() for field in fields if getattr(self, field) is None]
+        remedies = {PREFIX + "SIGNING_KEY": _SET_PEM}
+        return [
+            Fault(name, "is not set", remedies.get(name, _SET_TEXT).format(name)) for name in names
+        ]
 
 
 def make_missing_keys(keys_dir: Path, settings: Settings) -> Settings:
@@ -129,11 +169,11 @@ def make_missing_keys(keys_dir: Path, settings: Settings) -> Settings:
     """
     faults: list[Fault] = []
     made: dict[str, SecretStr] = {}
-    for field in ("audit_key", "pseudonym_key", "session_key"):
+    for field, (make, parse) in _MADE.items():
         if getattr(settings, field) is not None:
             continue
         try:
-            made[field] = strong(made_secret(keys_dir / field))
+            made[field] = parse(made_secret(keys_dir / field, make))
         except UnfitSecret as error:
             faults.append(Fault(str(keys_dir / field), error.message, error.remedy))
     if faults:

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from bot.cli.command import FINE, Add, WrongUsage, process
 from bot.deployment import store_notes
+from bot.secret_files import MIN_LENGTH
 from bot.settings import PREFIX, Settings
 from bot.signals import Signals, signals_heard
 from bot.telemetry import configure_logging
@@ -25,7 +26,7 @@ from bot.terminal import Terminal
 
 _OTHER_STORE = tuple(
     PREFIX + name + place
-    for name in ("REDIS_URL", "AUDIT_KEY", "PSEUDONYM_KEY")
+    for name in ("REDIS_URL", "AUDIT_KEY", "PSEUDONYM_KEY", "SIGNING_KEY")
     for place in ("", "_FILE")
 )
 
@@ -94,6 +95,7 @@ def _web(_: Namespace, terminal: Terminal) -> int:
     from bot.bootstrap import Surroundings, address_of, listen, opened, run_web
 
     settings = _with_store(terminal)
+    settings.signing_keys()
     screen = terminal.of_server()
 
     async def serve(signals: Signals, begun: Begun) -> None:
@@ -113,6 +115,7 @@ def _worker(_: Namespace, terminal: Terminal) -> int:
     from bot.bootstrap import Surroundings, opened, run_worker
 
     settings = _with_store(terminal)
+    settings.keys()
     screen = terminal.of_server()
 
     async def work(signals: Signals, begun: Begun) -> None:
@@ -134,7 +137,6 @@ def _with_store(terminal: Terminal) -> Settings:
             "PLACET_REDIS_URL is not set, and the two halves need one store. Set it, or run "
             "`placet serve`, which is both halves with an embedded store."
         )
-    settings.keys()
     return settings
 
 
@@ -149,8 +151,14 @@ def _run(main: Main, settings: Settings, terminal: Terminal) -> int:
         if not await cut_short_by(signals.stop, partial(main, signals)):
             terminal.complain("Stopped before it was ready.")
 
-    secrets = [secret.get_secret_value() for _, secret in settings if isinstance(secret, SecretStr)]
-    configure_logging(settings.log_level, secrets, terminal.errors)
+    configure_logging(settings.log_level, _secrets(settings), terminal.errors)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
     return FINE
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """Every secret; of a PEM block each line too, as it may be met without the others."""
+    whole = [secret.get_secret_value() for _, secret in settings if isinstance(secret, SecretStr)]
+    lines = {line for text in whole for line in text.splitlines() if len(line) >= MIN_LENGTH}
+    return [*whole, *lines]

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from approvals.answer import Json
 from approvals.service import ApprovalService
+from approvals.tokens import GrantTokens
 from bot.settings import Settings
 from bot.telemetry import Metrics
 from bot.web import docs, problems
@@ -24,9 +25,12 @@ from bot.web.front import Endpoint, Front, Handlers
 from bot.web.grants import GrantRoutes
 from bot.web.openapi import document
 from bot.web.ops import OpsRoutes, Readiness
-from bot.web.own_answers import OwnAnswers, TokenMaker
+from bot.web.own_answers import OwnAnswers
 from bot.web.requests import RequestRoutes
 from bot.web.waiting import Waiting
+
+# Verifiers may keep the key set for so long; a new key is published well before it signs.
+_PUBLIC = {"Cache-Control": "public, max-age=300"}
 
 
 def create_app(
@@ -36,7 +40,7 @@ def create_app(
     readiness: Readiness,
     metrics: Metrics,
     settings: Settings,
-    tokens: TokenMaker,
+    tokens: GrantTokens,
     pages: Mapping[str, Handlers] = MappingProxyType({}),
 ) -> Front:
     """The application. `readiness` answers what is wrong now, and does not wait.
@@ -58,6 +62,9 @@ def create_app(
         "/healthz": {"GET": ops.healthz},
         "/readyz": {"GET": ops.readyz},
         "/metrics": {"GET": ops.metrics},
+        "/.well-known/jwks.json": {
+            "GET": _fixed(to_json(tokens.keys.jwks()), "application/jwk-set+json", _PUBLIC)
+        },
         "/openapi.json": {"GET": _fixed(to_json(api), "application/json")},
         "/docs": {"GET": _fixed(docs.page(api), "text/html", docs.HEADERS)},
     }

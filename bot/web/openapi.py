@@ -91,6 +91,7 @@ def document(version: str) -> Json:
             "/healthz": {"get": _healthz()},
             "/readyz": {"get": _readyz()},
             "/metrics": {"get": _metrics()},
+            "/.well-known/jwks.json": {"get": _jwks()},
         },
         "components": {
             "securitySchemes": {
@@ -199,6 +200,20 @@ def _readyz() -> Json:
 def _metrics() -> Json:
     figures: Json = {"description": "Figures", "content": {"text/plain": {"schema": _TEXT}}}
     return _open_to_all("metrics", "Figures for Prometheus", {"200": figures, **_problems()})
+
+
+def _jwks() -> Json:
+    key = dict.fromkeys(("x", "y", "kid"), _TEXT)
+    fixed: Json = {"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig"}
+    constants: Json = {name: {"const": value} for name, value in fixed.items()}
+    keys: Json = {"type": "array", "items": _object({**constants, **key})}
+    published: Json = {
+        "description": "The key set (RFC 7517); the first key signs",
+        "headers": {"Cache-Control": {"schema": {"const": "public, max-age=300"}}},
+        "content": {"application/jwk-set+json": {"schema": _object({"keys": keys})}},
+    }
+    summary = "Public keys of grant tokens"
+    return _open_to_all("jwks", summary, {"200": published, **_problems()})
 
 
 def _open_to_all(name: str, summary: str, responses: Json) -> Json:

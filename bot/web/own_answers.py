@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from approvals.answer import Json, answer, grant_answer
 from approvals.model import ApprovalRequest, Grant
+from approvals.tokens import GrantTokens
+from bot.web.auth import wall_clock
 
 NO_STORE = {"Cache-Control": "no-store"}  # answers hold salts, tokens and people's words
-
-# Makes the token of a granted request, or None once its time is up. It is stored nowhere.
-TokenMaker = Callable[[ApprovalRequest], str | None]
 
 
 class OwnAnswers:
     """Answers of `/v1`. `is_genuine` tells whether a grant was given by us; no other is signed."""
 
-    def __init__(self, token: TokenMaker, is_genuine: Callable[[ApprovalRequest], bool]) -> None:
-        self._token = token
+    def __init__(
+        self,
+        tokens: GrantTokens,
+        is_genuine: Callable[[ApprovalRequest], bool],
+        now: Callable[[], datetime] = wall_clock,
+    ) -> None:
+        self._tokens = tokens
         self._is_genuine = is_genuine
+        self._now = now
 
     def request(
         self, request: ApprovalRequest, status: int = 200, headers: Mapping[str, str] | None = None
@@ -42,7 +48,8 @@ class OwnAnswers:
         return as_json({**grant_answer(request, grant, token), **more})
 
     def _signed(self, request: ApprovalRequest) -> str | None:
-        return self._token(request) if self._is_genuine(request) else None
+        is_genuine = self._is_genuine(request)
+        return self._tokens.token(request, self._now()) if is_genuine else None
 
 
 def as_json(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from approvals.errors import ConfigurationInvalid
+from approvals.signing_keys import SigningKey, SigningKeys
 from bot.secret_files import made_secret
 from bot.settings import KNOWN, PREFIX, Settings, make_missing_keys
+from tests.signing import SIGNING_KEY
 
 AUDIT = "audit-0123456789-abcdefghijklmnopqrstuvw"
 PSEUDONYM = "pseudonym-0123456789-abcdefghijklmnopqr"
@@ -119,6 +121,9 @@ WRONG = [
     ("AUDIT_KEY", "a" * 64, "openssl rand"),
     ("AUDIT_KEY", "", "openssl rand"),
     ("AUDIT_KEY_FILE", "", "It is empty"),
+    ("SIGNING_KEY", AUDIT, "Keep only blocks"),
+    ("SIGNING_KEY", "", "openssl ecparam"),
+    ("SIGNING_KEY", SIGNING_KEY + SIGNING_KEY, "block 2 is the same key as block 1"),
 ]
 
 
@@ -160,7 +165,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(name: str, remedy: str)
 
 def test_names_of_later_issues_are_known() -> None:
     assert {"SLACK_BOT_TOKEN", "SLACK_BOT_TOKEN_FILE", "TEAMS_SERVICE_HOSTS", "VAULT_KEY"} <= KNOWN
-    read(SLACK_BOT_TOKEN="xoxb-1", SIGNING_KEY_FILE="/nowhere", AUDIT_DIR="/var/audit")
+    read(SLACK_BOT_TOKEN="xoxb-1", CHECKPOINT_KEY_FILE="/nowhere", AUDIT_DIR="/var/audit")
 
 
 def test_what_callers_need_is_no_fault_where_placet_runs() -> None:
@@ -263,6 +268,44 @@ def test_missing_keys_are_named() -> None:
     ]
 
 
+@pytest.mark.parametrize("given", [{}, {"AUDIT_KEY": AUDIT, "PSEUDONYM_KEY": PSEUDONYM}])
+def test_who_signs_is_told_all_that_is_missing(given: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationInvalid) as caught:
+        read(**given).signing_keys()
+    told = [str(issue) for issue in caught.value.issues]
+    assert [issue.partition(":")[0] for issue in told] == [
+        PREFIX + name for name in ("AUDIT_KEY", "PSEUDONYM_KEY", "SIGNING_KEY") if name not in given
+    ]
+    assert "`placet key rotate`" in told[-1]
+
+
+@pytest.mark.parametrize("more", ["", "\n# the next\n"])
+def test_signing_keys_are_read_from_their_variable_or_file(tmp_path: Path, more: str) -> None:
+    text = SIGNING_KEY + more + SigningKey.new().text() * bool(more)
+    given = {"AUDIT_KEY": AUDIT, "PSEUDONYM_KEY": PSEUDONYM}
+    by_variable = read(SIGNING_KEY=text, **given)
+    by_file = read(SIGNING_KEY_FILE=secret_file(tmp_path / "signing", text), **given)
+    assert by_variable.signing_keys().jwks() == by_file.signing_keys().jwks()
+    assert by_file.signing_keys().jwks() == SigningKeys.parse(text).jwks()
+    assert "PRIVATE" not in repr(by_file) + by_file.model_dump_json()
+
+
+def test_the_made_signing_key_is_one(tmp_path: Path) -> None:
+    settings = make_missing_keys(tmp_path, Settings())
+    assert make_missing_keys(tmp_path, Settings()).signing_key == settings.signing_key
+    assert len(settings.signing_keys().keys) == 1
+
+
+def test_a_made_signing_key_that_was_damaged_is_named_with_its_file(tmp_path: Path) -> None:
+    make_missing_keys(tmp_path, Settings())
+    file = tmp_path / "signing_key"
+    file.write_text(file.read_text() * 2)
+    with pytest.raises(ConfigurationInvalid) as caught:
+        make_missing_keys(tmp_path, Settings())
+    [fault] = map(str, caught.value.issues)
+    assert fault.startswith(f"{file}: block 2 is the same key as block 1. ")
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -278,6 +321,7 @@ def test_missing_keys_are_made_once_and_for_us_alone(tmp_path: Path) -> None:
         "audit_key": 0o600,
         "pseudonym_key": 0o600,
         "session_key": 0o600,
+        "signing_key": 0o600,
     }
 
 
@@ -285,7 +329,7 @@ def test_a_key_that_is_given_is_not_made(tmp_path: Path) -> None:
     settings = make_missing_keys(tmp_path / "keys", read(AUDIT_KEY=AUDIT))
     assert settings.keys().audit.get_secret_value() == AUDIT
     made = {path.name for path in (tmp_path / "keys").iterdir()}
-    assert made == {"pseudonym_key", "session_key"}
+    assert made == {"pseudonym_key", "session_key", "signing_key"}
 
 
 def test_a_made_key_that_others_could_read_is_refused(tmp_path: Path) -> None:
@@ -299,7 +343,7 @@ def test_keys_that_cannot_be_made_are_told(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("in the way")
     with pytest.raises(ConfigurationInvalid) as caught:
         make_missing_keys(tmp_path / "keys", Settings())
-    assert len(caught.value.issues) == 3
+    assert len(caught.value.issues) == 4
     assert "PLACET_DATA_DIR" in str(caught.value)
 
 

@@ -23,10 +23,12 @@ from tests.e2e.processes import (
     started,
     stopped,
 )
+from tests.signing import SIGNING_KEY
 
 KEYS = {
     "PLACET_AUDIT_KEY": "audit-0123456789-abcdefghijklmnopqrst",
     "PLACET_PSEUDONYM_KEY": "pseudonym-0123456789-abcdefghijklmno",
+    "PLACET_SIGNING_KEY": SIGNING_KEY,
     "CRM_CALLBACK_SECRET": CALLBACK_SECRET,
 }
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.configurations import CALLBACK_SECRET, write_configuration
 from tests.e2e.processes import command, ended, environment, line_of, running, started, stopped
+from tests.signing import SIGNING_KEY
 
 PLACET = Path(sys.executable).with_name("placet")
 ROOT = Path(__file__).parents[2]
@@ -111,6 +112,7 @@ async def test_ctrl_c_is_heard_while_the_store_does_not_answer(tmp_path: Path) -
             PLACET_REDIS_URL=f"redis://127.0.0.1:{hung.getsockname()[1]}/0",
             PLACET_AUDIT_KEY="audit-0123456789-abcdefghijklmnopqrst",
             PLACET_PSEUDONYM_KEY="pseudonym-0123456789-abcdefghijklmno",
+            PLACET_SIGNING_KEY=SIGNING_KEY,
             CRM_CALLBACK_SECRET=CALLBACK_SECRET,
         )
         connected = await asyncio.to_thread(hung.accept)

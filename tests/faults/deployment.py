@@ -33,6 +33,7 @@ from tests.configurations import API_KEY, ask
 from tests.conftest import CLI, RealServer, start_real_server
 from tests.faults.runners import LEASE
 from tests.servers.callback_receiver import CallbackReceiver
+from tests.signing import SIGNING_KEY
 
 ROOT = Path(__file__).parents[2]
 AUDIT_KEY = "0123456789abcdef0123456789abcdef"
@@ -107,6 +108,7 @@ class Deployment:
             config_dir=self.folder / "config",
             audit_key=SecretStr(AUDIT_KEY),
             pseudonym_key=SecretStr(PSEUDONYM_KEY),
+            signing_key=SecretStr(SIGNING_KEY),
         )
 
     async def web(self) -> Web:
@@ -128,6 +130,7 @@ class Deployment:
             "PLACET_CONFIG_DIR": str(self.folder / "config"),
             "PLACET_AUDIT_KEY": AUDIT_KEY,
             "PLACET_PSEUDONYM_KEY": PSEUDONYM_KEY,
+            "PLACET_SIGNING_KEY": SIGNING_KEY,
             "PLACET_LOG_LEVEL": "error",
         }
         if lease:

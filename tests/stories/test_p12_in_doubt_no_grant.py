@@ -43,6 +43,7 @@ from tests.conftest import (
     start_real_server,
 )
 from tests.servers.asgi_client import Answered, AsgiClient
+from tests.signing import grant_tokens
 from tests.stories.telling import asks, looks_and_votes, passes, time_works
 
 NOWHERE = "unix:///nonexistent/s.sock"
@@ -71,6 +72,7 @@ async def web_over(
         readiness=lambda: Condition(store.health.faults),
         metrics=Metrics(),
         settings=Settings(),
+        tokens=grant_tokens(),
     )
     yield AsgiClient(app)
     await client.aclose()

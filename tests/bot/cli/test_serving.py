@@ -22,6 +22,7 @@ from bot.terminal import Terminal
 from tests.bot.cli.conftest import AUDIT_KEY, PSEUDONYM_KEY, Result, Shell
 from tests.configurations import write_configuration
 from tests.conftest import RealServer
+from tests.signing import SIGNING_KEY
 
 PATIENCE_S = 30
 
@@ -101,6 +102,7 @@ def test_each_half_runs_over_a_named_store(
         PLACET_NAMESPACE="halves",
         PLACET_AUDIT_KEY=AUDIT_KEY,
         PLACET_PSEUDONYM_KEY=PSEUDONYM_KEY,
+        **({"PLACET_SIGNING_KEY": SIGNING_KEY} if half == "web" else {}),
     )
     assert result.code == 0
     assert "pilots" not in result.out
@@ -117,7 +119,9 @@ def test_a_half_without_a_named_store_is_wrong_usage(shell: Shell, half: str) ->
 def test_a_named_store_needs_its_keys(shell: Shell) -> None:
     result = shell.now("web", PLACET_REDIS_URL="redis://127.0.0.1:1")
     assert result.code == 1
-    assert "PLACET_AUDIT_KEY" in result.err
+    for name in ("PLACET_AUDIT_KEY", "PLACET_PSEUDONYM_KEY", "PLACET_SIGNING_KEY"):
+        assert f"{name}: is not set" in result.err
+    assert "placet key rotate" in result.err
 
 
 @pytest.mark.usefixtures("config")
@@ -158,6 +162,7 @@ def test_the_demo_with_its_sample_asks_and_says_goodbye(shell: Shell) -> None:
         "PLACET_AUDIT_KEY_FILE",
         "PLACET_PSEUDONYM_KEY",
         "PLACET_PSEUDONYM_KEY_FILE",
+        "PLACET_SIGNING_KEY",
     ],
 )
 def test_the_demos_made_up_people_never_meet_a_real_store(shell: Shell, name: str) -> None:

@@ -19,6 +19,7 @@ from bot.web.waiting import Waiting
 from tests.configurations import ask
 from tests.conftest import Engine, Placet
 from tests.servers.asgi_client import Answered, AsgiClient
+from tests.signing import grant_tokens
 
 
 def pytest_asyncio_loop_factories(
@@ -104,6 +105,7 @@ def make_web(placet: Placet, engine: Engine, settings: Settings | None = None) -
         readiness=lambda: Condition(faults, warnings),
         metrics=metrics,
         settings=settings or Settings(durability="none"),
+        tokens=grant_tokens(),
     )
     return Web(placet, waiting, metrics, AsgiClient(app), faults, warnings)
 

@@ -17,6 +17,7 @@ from bot.web.problems import KINDS, from_error
 from tests.bot.web.conftest import Web
 from tests.bot.web.test_requests import approve
 from tests.configurations import ask
+from tests.signing import grant_tokens
 
 
 def leaves(kind: type[PlacetError]) -> set[type[PlacetError]]:
@@ -100,6 +101,13 @@ async def test_what_keeps_nobody_from_work_is_told_all_the_same(web: Web) -> Non
     answered = await web.client.get("/readyz")
     assert answered.status == 200
     assert answered.json()["warnings"] == web.warnings
+
+
+async def test_the_public_keys_are_for_anybody_and_may_be_kept_for_five_minutes(web: Web) -> None:
+    answered = await web.client.get("/.well-known/jwks.json")
+    assert answered.status == 200
+    assert answered.headers["cache-control"] == "public, max-age=300"
+    assert answered.json() == grant_tokens().keys.jwks()
 
 
 async def test_figures_hold_templates_and_no_paths(web: Web) -> None:

@@ -33,6 +33,7 @@ from bot.web.ops import Condition
 from bot.web.waiting import Waiting
 from tests.conftest import Engine, Placet
 from tests.servers.asgi_client import Answered, AsgiClient, Headers
+from tests.signing import grant_tokens
 
 HOST = "127.0.0.1:8080"
 POLICY_SINCE = datetime(2026, 11, 23, 14, 17, tzinfo=UTC)
@@ -169,6 +170,7 @@ def application(placet: Placet, pages: Mapping[str, Handlers]) -> ASGIApp:
         readiness=lambda: Condition([], []),
         metrics=Metrics(),
         settings=Settings(durability="none"),
+        tokens=grant_tokens(),
         pages=pages,
     )
 
