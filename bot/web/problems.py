@@ -42,6 +42,7 @@ KINDS: Mapping[type[PlacetError], Kind] = {
     errors.UnknownPerson: Kind(401, "Nobody known"),
     errors.NotAllowed: Kind(403, "A right is missing"),
     errors.NotFound: Kind(404, "Not found"),
+    errors.NotYours: Kind(404, "Not found"),
     errors.ActionNotAllowed: Kind(403, "The service may not ask for this action"),
     errors.UnknownAction: Kind(422, "The action is not in the catalogue"),
     errors.UnknownRequester: Kind(422, "The requester is not known"),

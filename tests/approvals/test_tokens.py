@@ -128,8 +128,8 @@ def test_what_a_rule_approved_and_is_not_receipted_yet_has_no_person_and_no_rece
     assert "rcpt" not in told
 
 
-@pytest.mark.parametrize("status", ["used", "ended", "revoked"])
-def test_a_grant_that_is_over_gets_no_token(status: GrantStatus) -> None:
+@pytest.mark.parametrize("status", ["ended", "revoked"])
+def test_a_grant_that_was_taken_back_gets_no_token(status: GrantStatus) -> None:
     assert TOKENS.token(approved(status), NOW) is None
 
 

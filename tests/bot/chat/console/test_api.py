@@ -246,7 +246,14 @@ async def test_a_review_answers_the_request(
     assert set(told) == SHAPE
     assert told["status"] == "approved"
     assert told["decision"]["by"] == [{"person": "anna", "via": "console"}]
-    assert set(told["grant"]) == {"id", "status", "expires_at", "uses_left"}
+    assert set(told["grant"]) == {
+        "id",
+        "status",
+        "expires_at",
+        "uses_left",
+        "receipt_due_at",
+        "receipt",
+    }
 
 
 async def test_a_denial_needs_a_reason_and_no_view(console: Console, placet: Placet) -> None:
