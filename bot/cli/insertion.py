@@ -21,14 +21,17 @@ class Entry:
 
     id: str
     hash: str
+    not_after: str | None = None
 
     def data(self) -> dict[str, str]:
         """As plain data."""
-        return {"id": self.id, "hash": self.hash}
+        end = {"not_after": self.not_after} if self.not_after else {}
+        return {"id": self.id, "hash": self.hash, **end}
 
     def text(self) -> str:
         """As YAML on one line."""
-        return f'{{id: {self.id}, hash: "{self.hash}"}}'
+        end = f', not_after: "{self.not_after}"' if self.not_after else ""
+        return f'{{id: {self.id}, hash: "{self.hash}"{end}}}'
 
 
 def with_key(text: str, service: str, entry: Entry) -> str:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-from argparse import Namespace
-from collections.abc import Callable
+from argparse import ArgumentTypeError, Namespace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from approvals.errors import NotAllowed, PlacetError, Refusal
-from approvals.events import Event, KeyMade, RightRefused
-from approvals.model import KeyId, PersonId
+from approvals.errors import PlacetError, Refusal
+from approvals.events import Event, KeyMade
+from approvals.model import KeyId
 from approvals.policy.loader import SERVICES, Configuration
 from approvals.policy.services import Service
+from approvals.policy.values import duration
 from approvals.policy.yaml_source import parse_source
 from bot.api_keys import key_hash, new_api_key
+from bot.cli.admins import acting_admin
 from bot.cli.checking import configuration_meant
 from bot.cli.command import (
     FINE,
-    UNKNOWN_PERSON,
     Add,
-    WrongUsage,
     add_actor,
     changing_command,
     checked_reason,
@@ -69,6 +69,8 @@ def add_to(add: Add) -> None:
     within = parser.add_subparsers(metavar="COMMAND", required=True).add_parser
     new = changing_command(within, "new", _new, "make an API key, show it once and keep its hash")
     new.add_argument("service", metavar="SERVICE", help="a service of services.yaml")
+    about = "when it ends by itself: so long from now, as 90d"
+    new.add_argument("--expires", type=_end, metavar="DURATION", help=about)
     add_actor(new, required=False)
 
 
@@ -83,11 +85,24 @@ def _new(arguments: Namespace, terminal: Terminal) -> int:
     def note(event: Event) -> None:
         record(event, why, directory, settings, terminal)
 
-    person = _actor(configuration, arguments, note)
+    only = "Only an admin may make API keys (people.yaml, roles)."
+    person = acting_admin(configuration, arguments, note, wanted="make key", only=only)
     service = _service(configuration, arguments.service)
     key_id = _next_key_id(configuration, service)
     note(KeyMade(service=service.id, key=KeyId(key_id), person=person, origin=origin()))
     return _make(arguments, terminal, directory / SERVICES, service, key_id)
+
+
+def _end(text: str) -> str:
+    """The time so long from now, as services.yaml has it."""
+    now = datetime.now(UTC)
+    try:
+        end = now + duration(text)
+    except (ValueError, OverflowError):
+        end = now
+    if end == now:
+        raise ArgumentTypeError("write a duration such as 12h or 90d")
+    return f"{end:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _check_not_the_demos(directory: Path) -> None:
@@ -103,7 +118,7 @@ def _make(
     arguments: Namespace, terminal: Terminal, file: Path, service: Service, key_id: str
 ) -> int:
     key = new_api_key(key_id)
-    entry = Entry(key_id, key_hash(key))
+    entry = Entry(key_id, key_hash(key), arguments.expires)
     before = file.read_bytes()
     problem = _store(file, before, service, entry)
     try:
@@ -128,25 +143,6 @@ def _taken_back(file: Path, before: bytes, problem: str | None, lost: OutputLost
             remedy = f"Its hash is still in {file} ({error.strerror}): remove it."
             return KeyLost(f"The key could not be shown ({lost}). {remedy}")
     return KeyLost(f"The key could not be shown ({lost}). {file} is as it was: try again.")
-
-
-def _actor(
-    configuration: Configuration, arguments: Namespace, note: Callable[[Event], None]
-) -> PersonId | None:
-    """Who makes the key; None where people.yaml does not know them and has no admin yet."""
-    known = configuration.people.person(PersonId(arguments.person or ""))
-    admins = configuration.people.admins()
-    if admins and (arguments.person is None or arguments.reason is None):
-        raise WrongUsage(
-            "people.yaml has an admin, so say who you are and why: --as PERSON --reason TEXT."
-        )
-    if not admins or (known and known.id in admins):
-        return known.id if known else None
-    only = "Only an admin may make API keys (people.yaml, roles)."
-    refusal = NotAllowed(only if known else UNKNOWN_PERSON)
-    actor = known.id if known else "unknown"
-    note(RightRefused(actor=actor, code=refusal.code, wanted="make key", origin=origin()))
-    raise refusal
 
 
 def _service(configuration: Configuration, name: str) -> Service:
@@ -224,6 +220,8 @@ def _explain(
         where = f"services.{service.id}.keys"
         terminal.complain(f"{file} was left as it is: {problem}. Add this to {where}:")
         terminal.complain(f"  - {entry.text()}")
+    if entry.not_after:
+        terminal.complain(f"It ends by itself at {entry.not_after}.")
     terminal.complain(
         f"The key is shown this once: put it where {service.id} keeps its secrets. "
         "A running Placet knows it after its next start."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import zlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -249,3 +250,21 @@ def test_files_with_faults_are_told_and_left(shell: Shell, services: Path) -> No
 def test_a_service_whose_name_is_no_key_id_gets_a_fitting_one(shell: Shell, services: Path) -> None:
     services.write_text("services:\n  My_CRM.eu:\n    actions: ['*']\n")
     assert shell.now("key", "new", "My_CRM.eu").out.startswith("plc_my-crm-eu-1_")
+
+
+@pytest.mark.parametrize("layout", ["block", "flow", "no keys yet"])
+def test_a_key_may_end_by_itself(shell: Shell, services: Path, layout: str) -> None:
+    services.write_text(LAYOUTS[layout])
+    before = datetime.now(UTC).replace(microsecond=0)
+    result = shell.now("key", "new", "crm", "--expires", "90d")
+    assert (result.code, "left as it is" in result.err) == (0, False)
+    key = load_configuration(services.parent, loopback=True).services.all()[0].keys[-1]
+    assert key.not_after is not None
+    assert before <= key.not_after - timedelta(days=90) <= datetime.now(UTC)
+    assert f"It ends by itself at {key.not_after:%Y-%m-%dT%H:%M:%SZ}." in result.err
+
+
+@pytest.mark.parametrize("length", ["0s", "90", "-1d", "soon", "999999999d"])
+def test_an_end_that_is_none_is_wrong_usage(shell: Shell, services: Path, length: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        shell.now("key", "new", "crm", f"--expires={length}")
