@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
@@ -280,7 +280,7 @@ def _one_key(field: str, given: SecretStr | None, path: Path) -> SecretStr | Non
 
     With another audit key entries would not verify, and nobody would see why.
     """
-    own = _key(path)
+    own = key_in(path)
     if given is None or own is None:
         return given or own
     if given != own:
@@ -292,11 +292,21 @@ def _one_key(field: str, given: SecretStr | None, path: Path) -> SecretStr | Non
     return own
 
 
-def _key(path: Path) -> SecretStr | None:
+def signing_key_file(settings: Settings) -> Path:
+    """Where the made signing keys are, of the deployment that runs here or of `serve`'s next start.
+
+    Raises `SeveralRun`, `DamagedFile`.
+    """
+    running = found_running(settings.data_dir)
+    return (running.keys_dir if running else settings.data_dir / "keys") / "signing_key"
+
+
+def key_in(path: Path, parse: Callable[[str], SecretStr] = strong) -> SecretStr | None:
+    """The key that was made in `path`, None without it. Raises `ConfigurationInvalid`."""
     if not path.exists():
         return None  # then the settings tell which variable is missing
     try:
-        return strong(read_secret(path))
+        return parse(read_secret(path))
     except UnfitSecret as error:
         raise ConfigurationInvalid([Fault(str(path), error.message, error.remedy)]) from None
 

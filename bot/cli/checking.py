@@ -15,11 +15,15 @@ from bot.deployment import (
     DamagedFile,
     NothingRuns,
     OtherSetting,
+    SeveralRun,
     found_running,
+    key_in,
     open_within_reach,
     reached,
+    signing_key_file,
     store_notes,
 )
+from bot.secret_files import signing
 from bot.settings import PREFIX, Settings
 from bot.terminal import Terminal
 
@@ -81,6 +85,7 @@ def _check(arguments: Namespace, terminal: Terminal) -> int:
         report.part("settings", ())
         meant = configuration_meant(settings, terminal)
         _check_store(settings, report)
+        _check_signing_key(settings, report)
     report.part(f"configuration in {meant.directory}", _configuration_faults(meant, terminal))
     if arguments.json:
         faults = [*report.faults, *report.unreachable]
@@ -126,6 +131,22 @@ def _check_store(settings: Settings, report: Report) -> None:
     else:
         report.part(f"store (durability {found.durability})", faults)
         report.warnings += [*store_notes(found, is_embedded=False), *warnings]
+
+
+def _check_signing_key(settings: Settings, report: Report) -> None:
+    """What is given was checked with the settings, so what is made, or missing, is left."""
+    if settings.signing_key is None and settings.redis_url is not None:
+        report.warnings.append(
+            f"{PREFIX}SIGNING_KEY is not set; `placet web` and `placet serve` do not start without "
+            "it. A worker needs none."
+        )
+    elif settings.signing_key is None:
+        try:
+            key_in(signing_key_file(settings), signing)
+        except ConfigurationInvalid as error:
+            report.part("signing key", error.issues)
+        except (DamagedFile, SeveralRun):
+            return  # told with the store
 
 
 async def _looked_at(settings: Settings, *, is_found: bool) -> tuple[Sequence[str], Sequence[str]]:

@@ -26,6 +26,7 @@ from bot.terminal import Terminal
 from tests import configurations
 from tests.configurations import write_configuration
 from tests.conftest import RealServer
+from tests.signing import SIGNING_KEY
 
 AUDIT_KEY = "audit-0123456789-abcdefghijklmnopqrst"
 PSEUDONYM_KEY = "pseudonym-0123456789-abcdefghijklmno"
@@ -142,6 +143,7 @@ async def office(tmp_path: Path, shell: Shell, real_server: RealServer) -> Async
         "PLACET_NAMESPACE": namespace,
         "PLACET_AUDIT_KEY": AUDIT_KEY,
         "PLACET_PSEUDONYM_KEY": PSEUDONYM_KEY,
+        "PLACET_SIGNING_KEY": SIGNING_KEY,
     }
     write_configuration(tmp_path / "config")
     secrets = StoreSecrets(AUDIT_KEY.encode(), PSEUDONYM_KEY.encode())

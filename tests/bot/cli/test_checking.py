@@ -12,6 +12,7 @@ from tests.bot.cli.conftest import Office, Shell
 from tests.bot.cli.test_finding import OURS, write_running
 from tests.configurations import POLICY, write_configuration
 from tests.conftest import RealServer, start_real_server
+from tests.signing import SIGNING_KEY
 
 # Loopback receivers are the demo's alone, and the tests' own configuration names one.
 ELSEWHERE = "https://crm.internal.example"
@@ -147,3 +148,27 @@ async def test_a_named_store_needs_its_keys(office: Office, config: Path) -> Non
     result = await office.shell("check")
     assert result.code == 1
     assert "PLACET_AUDIT_KEY: is not set" in result.err
+
+
+async def test_a_named_store_without_a_signing_key_is_a_warning(office: Office) -> None:
+    del office.shell.environment["PLACET_SIGNING_KEY"]
+    result = await office.shell("check", "--json")
+    assert any("PLACET_SIGNING_KEY is not set" in each for each in result.data["warnings"])
+    assert not any("SIGNING_KEY" in each for each in result.data["faults"])
+
+
+async def test_a_signing_key_that_is_none_is_a_fault_where_it_is_given_or_made(
+    shell: Shell, config: Path, tmp_path: Path
+) -> None:
+    given = await shell("check", PLACET_SIGNING_KEY="opensesame")
+    assert (given.code, "opensesame" in given.err) == (1, False)
+    assert "PLACET_SIGNING_KEY: holds something else than whole PEM blocks." in given.err
+    made = tmp_path / "data" / "keys" / "signing_key"
+    made.parent.mkdir(parents=True)
+    made.write_text(SIGNING_KEY)
+    made.chmod(0o600)
+    assert (await shell("check")).code == 0
+    made.write_text(SIGNING_KEY * 2)
+    result = await shell("check")
+    assert (result.code, "signing key: 1 wrong" in result.out) == (1, True)
+    assert f"{made}: block 2 is the same key as block 1." in result.err

@@ -16,7 +16,13 @@ from bot.settings import Settings
 from tests.bot.cli.conftest import Office, Shell
 from tests.configurations import write_configuration
 
-OURS = ("PLACET_REDIS_URL", "PLACET_NAMESPACE", "PLACET_AUDIT_KEY", "PLACET_PSEUDONYM_KEY")
+OURS = (
+    "PLACET_REDIS_URL",
+    "PLACET_NAMESPACE",
+    "PLACET_AUDIT_KEY",
+    "PLACET_PSEUDONYM_KEY",
+    "PLACET_SIGNING_KEY",
+)
 
 KEY_NEW = ("key", "new", "crm", "--as", "ben", "--reason", "Rotation")
 
