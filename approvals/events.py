@@ -6,7 +6,7 @@ No fact holds personal data of a data subject: subjects come as keyed marks, wor
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import JsonValue, PlainSerializer
 
@@ -26,6 +26,7 @@ from approvals.model import (
     Vote,
 )
 
+Rotation = Literal["added", "promoted", "retired"]
 # Entries are for ever, so all their times have one form; pydantic's own gives up to six digits.
 Moment = Annotated[datetime, PlainSerializer(moment, when_used="json")]
 
@@ -220,6 +221,19 @@ class KeyMade(Event):
     type: str = "key.made"
     service: ServiceId
     key: KeyId
+    person: PersonId | None = None
+    origin: Origin
+
+
+class KeyRotated(Event):
+    """A signing key of grant tokens was added, made to sign, or taken away; `kid` names it.
+
+    `person` is as in `KeyMade`.
+    """
+
+    type: str = "key.rotated"
+    kid: str
+    what: Rotation
     person: PersonId | None = None
     origin: Origin
 

@@ -16,6 +16,7 @@ from approvals.policy.services import Service
 from approvals.policy.values import duration
 from approvals.policy.yaml_source import parse_source
 from bot.api_keys import key_hash, new_api_key
+from bot.cli import rotation
 from bot.cli.admins import acting_admin
 from bot.cli.checking import configuration_meant
 from bot.cli.command import (
@@ -64,7 +65,7 @@ class KeyLost(Refusal):
 
 def add_to(add: Add) -> None:
     """The commands of this module."""
-    about = "API keys of services"
+    about = "API keys of services, and the keys that sign grant tokens"
     parser = add("key", help=about, description=about)
     within = parser.add_subparsers(metavar="COMMAND", required=True).add_parser
     new = changing_command(within, "new", _new, "make an API key, show it once and keep its hash")
@@ -72,6 +73,7 @@ def add_to(add: Add) -> None:
     about = "when it ends by itself: so long from now, as 90d"
     new.add_argument("--expires", type=_end, metavar="DURATION", help=about)
     add_actor(new, required=False)
+    rotation.add_to(within)
 
 
 def _new(arguments: Namespace, terminal: Terminal) -> int:
