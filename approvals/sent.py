@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Self
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from approvals.errors import MOST_FINDINGS, Finding, InvalidRequest
@@ -31,7 +31,7 @@ class Sent(Frozen):
     """Base of every body. Build one with `parse`."""
 
     @classmethod
-    def parse(cls, data: dict[str, JsonValue]) -> Self:
+    def parse(cls, data: Mapping[str, object]) -> Self:
         """`data` as a body of this kind. Raises `InvalidRequest` naming every wrong field."""
         try:
             return cls.model_validate(data)
