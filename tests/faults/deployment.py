@@ -76,6 +76,12 @@ class Web:
         query = f"?wait={wait}" if wait else ""
         return await self.call("GET", f"/v1/requests/{request}{query}")
 
+    async def redeems(self, granted: Answer, nonce: str = "n1", **changes: object) -> Answer:
+        """The service acts on an approval that `granted` told of."""
+        body = {"nonce": nonce, "digest": granted.body["digest"], **changes}
+        path = f"/v1/grants/{granted.body['grant']['id']}/redeem"
+        return await self.call("POST", path, None, body)
+
     async def call(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: object = None
     ) -> Answer:
@@ -111,8 +117,8 @@ class Deployment:
             signing_key=SecretStr(SIGNING_KEY),
         )
 
-    async def web(self) -> Web:
-        process, port = await self.start("web")
+    async def web(self, role: str = "web") -> Web:
+        process, port = await self.start(role)
         return Web(process, f"http://127.0.0.1:{port}", self.session)
 
     async def worker(self, role: str = "worker", lease: timedelta | None = None) -> Process:

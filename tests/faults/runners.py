@@ -1,4 +1,4 @@
-"""One process of a deployment, to be killed: `python -m tests.faults.runners web|worker|stalled`.
+"""One process of a deployment, to be killed: `python -m tests.faults.runners ROLE`.
 
 Joins the same parts as the composition root. First line on stdout: the port, or `ready`.
 """
@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
+from approvals.act import Redeem
 from approvals.destinations import Destinations
+from approvals.granting import GrantService, Redeemed
+from approvals.model import Caller, RequestId
 from approvals.store.pipeline import connection_pool
 from approvals.store.store import Store
 from bot.bootstrap import Parts, Surroundings, listen, opened, run_web, run_worker
@@ -59,6 +62,23 @@ class Stalled(Egress):
             await asyncio.Event().wait()
 
 
+class Mute(GrantService):
+    """Redeems, and then says so here alone: the service that asked hears nothing."""
+
+    async def redeem(self, caller: Caller, request: RequestId, sent: Redeem) -> Redeemed:
+        await super().redeem(caller, request, sent)
+        say(request)
+        while True:
+            await asyncio.Event().wait()
+
+
+async def mute(parts: Parts, signals: Signals) -> None:
+    """A web process that never answers a redeem."""
+    service = parts.service
+    service.grants.__class__ = Mute
+    await web(parts, signals)
+
+
 async def stalled(parts: Parts, _: Signals) -> None:
     """A worker that claims callbacks and never sends one."""
     store = parts.store
@@ -84,7 +104,7 @@ async def main(role: str) -> None:
     configure_logging(settings.log_level, ())
     signals = signals_heard()
     surroundings = Surroundings(os.environ, is_demo=True, reload=signals.reload)
-    run = {"web": web, "worker": worker, "stalled": stalled}[role]
+    run = {"web": web, "worker": worker, "stalled": stalled, "mute": mute}[role]
     async with opened(settings, surroundings) as parts:
         if lease := os.environ.get(LEASE):
             store = with_lease(parts.store, timedelta(seconds=float(lease)))
