@@ -87,7 +87,10 @@ class ApprovalService:
             return await self._repeated(used, body_mark)
         self._store.health.check_opening()  # a repeat wants nothing new, and is answered above
         at = (await clock).now
-        conduct = await self._store.receipts.conduct(ask.requester.id, at)
+        person = self.configuration.people.by_requester_id(ask.requester.id)
+        conduct = await self._store.receipts.conduct(
+            ask.requester.id, person.id if person else None, at
+        )
         chance = Chance(id=request_id(at, os.urandom(10)), salt=os.urandom(16))
         for attempt in range(MOST_TRIES):
             with self._refusals.of_service(caller):  # at the time it opens: rules may look at it

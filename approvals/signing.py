@@ -68,6 +68,10 @@ class Marks:
         """Names a requester in lists."""
         return keyed_hash(self._key, "requester", requester)
 
+    def conduct(self, who: str) -> str:
+        """Names whose receipts are counted."""
+        return keyed_hash(self._key, "conduct", who)
+
     def approver(self, person: str) -> str:
         """Names who has voted, in lists."""
         return keyed_hash(self._key, "approver", person)

@@ -35,6 +35,7 @@ actions:
       note: {show: plain}
   users.export: {title: Export customer records, data_classes: [contact, financial]}
   data.sell: {title: Sell customer data}
+  report.read: {title: Read the monthly report}
 rules:
   - id: never-sell
     why: Customer data is never sold
@@ -44,6 +45,9 @@ rules:
     why: Large exports need two people
     actions: [users.export]
     then: {decision: review, threshold: 2, groups: [desk], expires_in: 30m}
+  - id: reports-are-open
+    actions: [report.read]
+    then: {decision: approve}
   - id: one-approver
     why: Somebody else looks first
     actions: [customer.*]

@@ -1,6 +1,7 @@
-"""A store that keeps nothing: what POST costs without one. All else stays as it is.
+"""A store that keeps nothing: what POST and redeem cost without one. All else stays as it is.
 
 Replaced are the scripts and the plain reads alone; the record, its JSON, digest and MAC are made.
+What is approved at its opening stays in the process's own memory, so that it can be redeemed.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from approvals.store.keys import Keys
 from approvals.store.pipeline import Argument, Pipeline, Reply, connection_pool
 from approvals.store.records import Records
 from approvals.store.scripts import Answer, Commit, Loaded, Scripts
@@ -28,14 +30,21 @@ class NothingRead(Pipeline):
 class NothingKept(Scripts):
     """Commits at once, by this host's time."""
 
+    def __init__(self, pipeline: Pipeline, keys: Keys) -> None:
+        super().__init__(pipeline, keys)
+        self._approved: dict[str, bytes] = {}
+
     async def commit(self, commit: Commit) -> Answer:
         """As if it had been applied."""
+        if commit.expect is None and commit.result == "approved":
+            self._approved[commit.record] = commit.body
         return Answer("OK", "1", commit.now)
 
-    async def load(self, record: str) -> Loaded:  # noqa: ARG002 - the shape of what it replaces
-        """No record, and the time."""
+    async def load(self, record: str) -> Loaded:
+        """What was approved, to be redeemed once; else no record, and the time."""
         now = from_millis(millis(datetime.now(UTC)))
-        return Loaded(version=0, entries=0, body=b"", now=now, behind=timedelta(0))
+        body = self._approved.pop(record, b"")
+        return Loaded(int(bool(body)), int(bool(body)), body, now=now, behind=timedelta(0))
 
 
 def without_store(store: Store, settings: Settings) -> Store:

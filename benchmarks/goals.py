@@ -18,6 +18,7 @@ def goals(results: Json, sizes: Sizes) -> list[Json]:
     bytes_each = ("memory", "bytes_per_pending_request")
     return [
         _goal("POST at 64 connections, to its floor", ">=", 0.6, _at(results, *_RATIO)),
+        _goal("redeem at 64 connections, to its floor", ">=", 0.6, _at(results, *_REDEEMED)),
         _goal("decision to callback, p99 ms", "<", 20, _at(results, *told)),
         _goal("decision to long-poll, p99 ms", "<", 50, _at(results, *polled)),
         *(_goal(f"{each[1]}, p99 ms late", "<", 20, _at(results, *each, *p99)) for each in spread),
@@ -44,6 +45,7 @@ def policy_goals(results: Json) -> list[Json]:
 
 
 _RATIO = ("post", "results", "64", "ratio")
+_REDEEMED = ("redeem", "results", "64", "ratio")
 _AT_ONCE = ("expiry", "at_once")
 _MET: dict[str, Callable[[float, float], bool]] = {">=": ge, "<": lt}
 

@@ -14,10 +14,19 @@ from time import perf_counter
 from typing import cast
 
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
-_ACCEPTED = b"HTTP/1.1 201"
-_PENDING = b'"status":"pending"'
 PATIENCE_S = 10.0  # for the last answers
 LONGEST_S = 120.0  # of a run without a time of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """How an answer that counts begins, and what it holds."""
+
+    begins: bytes
+    holds: bytes
+
+
+OPENED = Good(b"HTTP/1.1 201", b'"status":"pending"')
 
 
 @dataclass(slots=True)
@@ -38,10 +47,14 @@ class Tally:
 
 
 async def drive(
-    port: int, connections: int, requests: Iterator[bytes], seconds: float = float("inf")
+    port: int,
+    connections: int,
+    requests: Iterator[bytes],
+    seconds: float = float("inf"),
+    good: Good = OPENED,
 ) -> Tally:
     """Sends `requests` over so many connections until they, or the time, are over."""
-    load = _Load(requests, Tally(connections), connections)
+    load = _Load(requests, Tally(connections), connections, good)
     loop = asyncio.get_running_loop()
     opened = [
         await loop.create_connection(lambda: _Connection(load), "127.0.0.1", port)
@@ -64,8 +77,11 @@ async def drive(
 class _Load:
     """What the connections share. Over when none of them waits for an answer."""
 
-    def __init__(self, requests: Iterator[bytes], tally: Tally, connections: int) -> None:
+    def __init__(
+        self, requests: Iterator[bytes], tally: Tally, connections: int, good: Good
+    ) -> None:
         self.requests = requests
+        self.good = good
         self.tally = tally
         self.until = float("inf")
         self.is_over = asyncio.Event()
@@ -118,7 +134,8 @@ class _Connection(asyncio.Protocol):
 
     def _note(self, now: float) -> None:
         tally = self._load.tally
-        if not (self._answer.startswith(_ACCEPTED) and _PENDING in self._answer):
+        good = self._load.good
+        if not (self._answer.startswith(good.begins) and good.holds in self._answer):
             tally.faults[self._answer[:12].decode(errors="replace")] += 1
         elif now > self._load.until:
             tally.late += 1

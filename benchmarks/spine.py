@@ -20,7 +20,7 @@ from typing import cast
 
 import uvloop
 
-from benchmarks import expiring, posting, remembering, telling
+from benchmarks import expiring, posting, redeeming, remembering, telling
 from benchmarks.arguments import parser_of
 from benchmarks.expiring import Sizes
 from benchmarks.figures import Json
@@ -30,7 +30,7 @@ from benchmarks.stage import Stage, staged
 
 LONGEST_S = 1800
 _ABOUT = "Measures the spine on real processes; prints one JSON document."
-SECTIONS = ("post", "decision_to_callback", "expiry", "memory")
+SECTIONS = ("post", "redeem", "decision_to_callback", "expiry", "memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class Plan:
 
     rounds: int
     seconds: float
+    redeems: int
     single_decisions: int
     rounds_of_decisions: int
     expiry: Sizes
@@ -48,6 +49,7 @@ class Plan:
 FULL = Plan(
     rounds=5,
     seconds=3.0,
+    redeems=5_000,
     single_decisions=300,
     rounds_of_decisions=30,
     expiry=Sizes(
@@ -63,6 +65,7 @@ FULL = Plan(
 QUICK = Plan(
     rounds=1,
     seconds=0.5,
+    redeems=200,
     single_decisions=30,
     rounds_of_decisions=3,
     expiry=Sizes(
@@ -97,6 +100,7 @@ async def _measure(
     async with asyncio.timeout(LONGEST_S), staged(directory) as stage:
         measures: dict[str, Callable[[], Awaitable[Json]]] = {
             "post": lambda: posting.measure(stage, rounds, seconds, say),
+            "redeem": lambda: redeeming.measure(stage, rounds, plan.redeems, say),
             "decision_to_callback": lambda: telling.measure(
                 stage, plan.single_decisions, plan.rounds_of_decisions
             ),

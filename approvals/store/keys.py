@@ -67,7 +67,7 @@ class Keys:
         return f"{self._tag}by_subject:{mark}"
 
     def unreceipted(self, mark: str) -> str:
-        """A requester's grants whose receipt is overdue (zset); `mark` is a keyed hash."""
+        """A requester's grants whose receipt is overdue (zset); `mark` is a keyed hash of who."""
         return f"{self._tag}unreceipted:{mark}"
 
     def overuse(self, mark: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from approvals.model import ApprovalRequest
+from approvals.model import ApprovalRequest, PersonId
 from approvals.signing import Marks
 from approvals.store.keys import Keys
 from approvals.store.pipeline import Pipeline
@@ -39,9 +39,9 @@ class ReceiptBook:
         self._keys = keys
         self._marks = marks
 
-    async def conduct(self, requester: str, now: datetime) -> Conduct:
-        """How it stands with a requester, whichever service asked for them."""
-        mark = self._marks.requester(requester)
+    async def conduct(self, requester: str, person: PersonId | None, now: datetime) -> Conduct:
+        """How it stands with a requester: over all services that ask, and all of their ids."""
+        mark = _mark(self._marks, requester, person)
         since = str(millis(now - OVERUSE_COUNTS))
         unreceipted, overuse = await asyncio.gather(
             self._pipeline.run("ZCARD", self._keys.unreceipted(mark)),
@@ -56,7 +56,8 @@ def writes_of_receipt(
     """The writes that note a receipt missed, given late, or larger than asked."""
     if before is None:
         return []
-    mark = marks.requester(after.asked.requester.id)
+    requester = after.asked.requester
+    mark = _mark(marks, requester.id, requester.person)
     writes: list[Write] = []
     if after.is_unreceipted and not before.is_unreceipted:
         writes.append(("zadd", keys.unreceipted(mark), str(millis(at)), after.id))
@@ -65,3 +66,8 @@ def writes_of_receipt(
     if after.is_overused and not before.is_overused:
         writes.append(("zadd", keys.overuse(mark), str(millis(at)), after.id))
     return writes
+
+
+def _mark(marks: Marks, requester: str, person: PersonId | None) -> str:
+    """A person is one requester, however many ids they have."""
+    return marks.conduct(f"person {person}" if person else f"machine {requester}")

@@ -499,7 +499,7 @@ async def test_receipts_larger_than_asked_are_counted_for_thirty_days(
 
     assert (again.policy.rule, again.asked.overuse) == ("took-too-much", 2)
     now = await placet.store.records.now()
-    later = await placet.store.receipts.conduct("okta:00u1", now + timedelta(days=31))
+    later = await placet.store.receipts.conduct("okta:00u1", JONAS, now + timedelta(days=31))
     assert later.overuse == 0
 
 
