@@ -18,6 +18,9 @@ PlacetError
 │   │   └── NotYours           another service's, which the audit learns and the caller does not
 │   ├── NoApproverReachable    who may decide cannot give what is needed
 │   ├── IdempotencyConflict    the key was used for another body
+│   ├── Throttled              too much was asked; later it is taken
+│   │   ├── RateLimited        in a minute
+│   │   └── TooManyPending     for one requester, and not decided yet
 │   ├── NotApprover            this person may not decide this request
 │   ├── OwnRequest             nobody decides their own request
 │   ├── AlreadyFinal           somebody, or time, was first
@@ -50,6 +53,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
+
+from approvals.quota import Limit, Quota
 
 MOST_FINDINGS = 20  # a body of thousands of faults must not cost an answer of thousands
 
@@ -175,6 +180,38 @@ class CallbackNotAllowed(WrongField):
 
 class IdempotencyConflict(Refusal):
     code = "idempotency_conflict"
+
+
+class Throttled(Refusal):
+    """Too much was asked; after `retry_after` seconds it may be taken. Nothing was opened."""
+
+    code = "throttled"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        limit: Limit,
+        retry_after: int,
+        quotas: Sequence[Quota] = (),
+        facts: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(detail, facts=facts)
+        self.limit: Limit = limit
+        self.retry_after = retry_after
+        self.quotas = tuple(quotas)
+
+
+class RateLimited(Throttled):
+    """`facts` hold `limit`, by its key in services.yaml, and `most`."""
+
+    code = "rate_limited"
+
+
+class TooManyPending(Throttled):
+    """`facts` hold how many are `pending`, and `most`."""
+
+    code = "too_many_pending"
 
 
 class NotApprover(Refusal):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from approvals import lifecycle
+from approvals.allowance import Allowance
 from approvals.ask import Ask, reason_text
 from approvals.change import Cancelling, Change, DenyRule, Voting
 from approvals.commits import (
@@ -48,6 +49,7 @@ from approvals.policy.document import Policy
 from approvals.policy.inquiry import inquiry_of
 from approvals.policy.loader import Configuration
 from approvals.privacy.full_view import FullView, full_view
+from approvals.quota import Quota
 from approvals.refusals import Refusals
 from approvals.store.listing import Filter, Page, page_of
 from approvals.store.records import Lease, Leased, Stored, used_key
@@ -59,10 +61,11 @@ SWEEP_AFTER = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A request, and whether this call opened it."""
+    """A request, whether this call opened it, and how the caller's budgets stand."""
 
     request: ApprovalRequest
     is_new: bool
+    quotas: tuple[Quota, ...] = ()
 
 
 class ApprovalService:
@@ -72,21 +75,25 @@ class ApprovalService:
         self.configuration = configuration
         self._store = store
         self._commits = Commits(store.records)
+        self._allowance = Allowance(store.budgets)
         self._refusals = Refusals(store.system, lambda: self.configuration.people)
         self.grants = GrantService(store, self._commits, self._refusals, lambda: self.configuration)
 
     async def open(
         self, caller: Caller, ask: Ask, *, body: bytes, idempotency_key: str | None
     ) -> Opened:
-        """Opens a request, or answers the one that the same key and body opened before."""
+        """Opens a request, or answers the one that the same key and body opened before.
+
+        Raises what `prepare` does, `RateLimited`, `IdempotencyConflict`.
+        """
         marks = self._store.marks
         body_mark = marks.body(body)
         key = marks.idempotency(idempotency_key) if idempotency_key else None
-        clock = self._store.records.read_clock()
-        if key and (used := await self._store.records.idempotent(caller.service, key)):
-            return await self._repeated(used, body_mark)
+        allowed = await self._allowance.take(self.configuration.services, caller, ask, key)
+        if allowed.used:
+            return await self._repeated(allowed.used, body_mark, allowed.quotas)
         self._store.health.check_opening()  # a repeat wants nothing new, and is answered above
-        at = (await clock).now
+        at = allowed.now
         person = self.configuration.people.by_requester_id(ask.requester.id)
         conduct = await self._store.receipts.conduct(
             ask.requester.id, person.id if person else None, at
@@ -108,11 +115,12 @@ class ApprovalService:
             idempotency = (key, body_mark) if key else None
             answer = await self._store.records.open(change, at, idempotency)
             if answer.code == "OK":
-                return Opened(answer.request, is_new=True)
+                return Opened(answer.request, is_new=True, quotas=allowed.quotas)
             if answer.code == "DUP":
-                return Opened((await self._commits.load(opening.id)).request, is_new=True)
+                found = (await self._commits.load(opening.id)).request
+                return Opened(found, is_new=True, quotas=allowed.quotas)
             if answer.code == "EXISTS":
-                return await self._repeated(used_key(answer.value), body_mark)
+                return await self._repeated(used_key(answer.value), body_mark, allowed.quotas)
             await before_next_try(answer, attempt)
             at = await self._store.records.now()
         raise too_busy()
@@ -304,13 +312,16 @@ class ApprovalService:
     async def _load_all(self, ids: list[RequestId]) -> list[ApprovalRequest]:
         return [stored.request for stored in await self._store.records.load_all(ids)]
 
-    async def _repeated(self, used: tuple[RequestId, str], body_mark: str) -> Opened:
+    async def _repeated(
+        self, used: tuple[RequestId, str], body_mark: str, quotas: tuple[Quota, ...]
+    ) -> Opened:
         request, first_body = used
         if first_body != body_mark:
             raise IdempotencyConflict(
                 "This Idempotency-Key was used with another body. Use a new key for a new request."
             )
-        return Opened((await self._commits.load(request)).request, is_new=False)
+        found = (await self._commits.load(request)).request
+        return Opened(found, is_new=False, quotas=quotas)
 
     def _person(self, person: PersonId) -> Person:
         known = self.configuration.people.person(person)

@@ -58,6 +58,7 @@ _SERVICE = """\
     keys: [{{id: {key_id}, hash: "{key_hash}"}}]
     actions: ["*"]
     requesters: ["okta:*"]
+    rate: {{per_minute: 1000000, per_requester: 1000000, pending_per_requester: 1000000}}
 """
 _CALLBACK = """\
     callback:

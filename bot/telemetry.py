@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from approvals.errors import PlacetError
 from approvals.model import ServiceId
+from approvals.quota import Limit
 
 OpenOutcome = Literal["pending", "approved", "denied", "repeated", "refused", "failed"]
 CallbackOutcome = Literal["delivered", "failed", "refused", "dead"]
@@ -125,6 +126,9 @@ class Metrics:
             "placet_http_seconds", "Time to answer", ["route"], registry=self.registry
         )
         self._opened = self._counter("requests", "Requests asked", "service", "outcome")
+        self._throttled = self._counter(
+            "throttled", "Requests refused because too much was asked", "limit"
+        )
         self._callbacks = self._counter("callback_attempts", "Callbacks sent", "outcome")
         self._shadow = self._counter(
             "shadow_rules", "Requests a rule in shadow mode would have decided", "rule", "outcome"
@@ -166,6 +170,10 @@ class Metrics:
     def request_asked(self, service: ServiceId, outcome: OpenOutcome) -> None:
         """A service asked; it is one of services.yaml."""
         self._opened.labels(service, outcome).inc()
+
+    def throttled(self, limit: Limit) -> None:
+        """A service asked more than this limit of services.yaml lets it."""
+        self._throttled.labels(limit).inc()
 
     def shadow_judged(self, matched: Sequence[str], failed: Sequence[str]) -> None:
         """A request was opened that these rules in shadow mode fitted, or gave an error for."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from approvals.policy.changes import Change, difference, ordered, presence
+from approvals.policy.comparing import Direction
 from approvals.policy.globs import matches_any
 from approvals.policy.leaning import gaining
 from approvals.policy.people import PeopleDocument, PersonEntry
-from approvals.policy.services import ServiceEntry, ServicesDocument
+from approvals.policy.services import Rate, ServiceEntry, ServicesDocument
 
 _ACCOUNTS = ("requester_ids", "slack", "teams")
 
@@ -67,6 +68,16 @@ def _service(place: str, old: ServiceEntry, new: ServiceEntry) -> Iterator[Chang
     for key in ("keys", "callback"):
         if getattr(old, key) != getattr(new, key):
             yield Change("other", f"{place}: `{key}` changed")
+    yield from _rate(f"{place}: `rate`", old.rate, new.rate)
+
+
+def _rate(place: str, old: Rate, new: Rate) -> Iterator[Change]:
+    """Who may ask more often tires approvers sooner."""
+    for key in Rate.model_fields:
+        was, now = getattr(old, key), getattr(new, key)
+        if was != now:
+            direction: Direction = "looser" if now > was else "stricter"
+            yield Change(direction, f"{place}: `{key}` {was} → {now}")
 
 
 def _named(place: str, old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from approvals.digest import canonical
 from approvals.errors import ConfigurationInvalid
-from approvals.policy import document, services
+from approvals.policy import document
 from approvals.policy.analysis import Rulebook
 from approvals.policy.callers import requesters_of_nobody, unsound_services
 from approvals.policy.conditions import unsound_conditions
@@ -89,7 +89,7 @@ def read_configuration(directory: Path, *, loopback: bool = False) -> Reading:
     files = Sources(*(read_source(directory / name) for name in (POLICY, PEOPLE, SERVICES)))
     policy = shape(files.policy, Policy, document.LATER)
     people = shape(files.people, PeopleDocument)
-    entries = shape(files.services, ServicesDocument, services.LATER)
+    entries = shape(files.services, ServicesDocument)
     fixtures = _fixtures(directory)
     found = {*policy.issues, *people.issues, *entries.issues, *wrong_names(files)}
     found |= {*unsound_rules(policy), *unsound_services(entries, people, loopback=loopback)}

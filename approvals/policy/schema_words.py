@@ -106,6 +106,12 @@ WORDS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "machine_requesters": "Requesters that are no people",
         "asserts": "The attributes whose values it is trusted to send",
         "callback": "Where it is told of outcomes",
+        "rate": "How much it may ask",
+    },
+    services.Rate: {
+        "per_minute": "Requests in a minute, repeats too; 600 without this key",
+        "per_requester": "New requests for one requester in a minute; 60 without this key",
+        "pending_per_requester": "Of one requester pending at once; 20 without this key",
     },
     services.ApiKey: {
         "id": "The key's id, which stands in the key itself",

@@ -19,19 +19,18 @@ from approvals.errors import CallbackNotAllowed, UnknownRequester
 from approvals.model import ActionId, Frozen, KeyId, PersonId, Requester, ServiceId
 from approvals.policy.globs import matches, matches_any
 from approvals.policy.people import People
-from approvals.policy.source import ANY, Later
 from approvals.policy.values import (
     EnvironmentName,
     KeyHash,
     KeyName,
     Moment,
     Name,
+    Often,
     PersonName,
     Word,
     fault,
 )
 
-LATER: Later = ((("services", ANY, "rate"), ()),)
 _WIDEST = {4: 8, 6: 16}  # the shortest prefix of a callback network, by IP version
 _MAX_KEYS = 2  # the live one and, while rotating, the next
 
@@ -132,6 +131,17 @@ class Callback(Frozen):
         return Destinations(self.origins, self.networks, loopback)
 
 
+class Rate(Frozen):
+    """How much a service may ask: in a minute, for one requester in a minute, and pending at once.
+
+    Approvers who are asked too much stop looking, so these hold where the file says nothing.
+    """
+
+    per_minute: Often = 600
+    per_requester: Often = 60
+    pending_per_requester: Often = 20
+
+
 class ServiceEntry(Frozen):
     """A service as written, below its id."""
 
@@ -141,6 +151,7 @@ class ServiceEntry(Frozen):
     machine_requesters: tuple[MachineRequester, ...] = ()
     asserts: tuple[Word, ...] = ()
     callback: Callback | None = None
+    rate: Rate = Rate()
 
 
 class Service(ServiceEntry):

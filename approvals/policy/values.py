@@ -138,6 +138,7 @@ Moment = Annotated[datetime, BeforeValidator(_moment)]
 TimeZone = Annotated[StrictStr, AfterValidator(_time_zone)]
 
 Count = Annotated[StrictInt, Field(ge=1, le=20)]
+Often = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
 Flag = StrictBool
 Word = Annotated[StrictStr, AfterValidator(_text(200)), _schema(minLength=1)]
 Title = Annotated[StrictStr, AfterValidator(_text(150)), _schema(minLength=1)]

@@ -1,7 +1,7 @@
 """Every Redis key name, and nothing else. One hash tag, so that a commit's keys share a slot.
 
 Permanent (no TTL): request, system, keys, callback, refs, idem, the lists, the queues, log,
-clock:seen, policy:<version>, policy:active, policies. Under a TTL: processes.
+clock:seen, policy:<version>, policy:active, policies. Under a TTL: processes, budget.
 """
 
 from __future__ import annotations
@@ -81,6 +81,14 @@ class Keys:
     def idempotency(self, service: ServiceId, mark: str) -> str:
         """Request id and body hash of an idempotency key; `mark` is the key's keyed hash."""
         return f"{self._tag}idem:{service}:{mark}"
+
+    def budget_of_service(self, service: ServiceId) -> str:
+        """What a service may still ask (string)."""
+        return f"{self._tag}budget:{service}"
+
+    def budget_of_requester(self, service: ServiceId, mark: str) -> str:
+        """What a service may still ask for one requester (string); `mark` is a keyed hash."""
+        return f"{self._tag}budget:{service}:{mark}"
 
     def callback(self, event: EventId) -> str:
         """A callback's frozen bytes and attempts (hash)."""

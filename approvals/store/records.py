@@ -110,11 +110,6 @@ class Records:
             found += map(_readable, page, await self._scripts.load_all(keys))
         return [stored for stored in found if stored]
 
-    async def idempotent(self, service: ServiceId, mark: str) -> tuple[RequestId, str] | None:
-        """The request an idempotency key opened, and the mark of its body."""
-        value = await self._pipeline.run("GET", self._keys.idempotency(service, mark))
-        return used_key(cast("bytes", value).decode(errors="replace")) if value else None
-
     def is_genuine(self, request: ApprovalRequest) -> bool:
         """Whether its grant was given by us, and not by somebody who writes to the store."""
         return is_sealed(self._audit_key, request)

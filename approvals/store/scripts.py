@@ -68,6 +68,28 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """How a budget stands; `wait` until one is there again, where none was and one was wanted."""
+
+    left: int
+    full_in: timedelta
+    wait: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What take_budget.lua found. Unless `is_enough`, nothing was taken from any budget.
+
+    `used` is what the idempotency key holds, None where it was not used.
+    """
+
+    is_enough: bool
+    used: str | None
+    now: datetime
+    levels: tuple[Level, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """The arguments of commit.lua, keys by name.
 
@@ -146,6 +168,7 @@ class Scripts:
         self._finish = Script(pipeline, "finish_due")
         self._schedule = Script(pipeline, "schedule_due")
         self._put_ref = Script(pipeline, "put_ref")
+        self._take = Script(pipeline, "take_budget")
         self._probe = Script(pipeline, "probe")
 
     async def commit(self, commit: Commit) -> Answer:
@@ -230,6 +253,22 @@ class Scripts:
         """Puts a field that still holds `known` (b'' = nothing); answers what it holds then."""
         (held,) = await self._put_ref.run((refs,), (field, known, value))
         return held
+
+    async def take_budgets(self, limits: Mapping[str, int], idempotency: str | None) -> Taken:
+        """Takes one from each budget (key → its limit a minute), or from none.
+
+        Where the key `idempotency` is used, the first budget alone is taken from.
+        """
+        keys = (self._keys.clock, *limits, *([idempotency] if idempotency else []))
+        code, value, now, *figures = await self._take.run(keys, tuple(limits.values()))
+        if code == b"INVALID":
+            raise CommandRefused(f"The store refused a budget: its {value.decode()} is wrong")
+        levels = (
+            Level(int(left), timedelta(milliseconds=int(full)), timedelta(milliseconds=int(wait)))
+            for left, full, wait in zip(*[iter(figures)] * 3, strict=True)
+        )
+        used = value.decode(errors="replace") if value else None
+        return Taken(code == b"OK", used, from_millis(now), tuple(levels))
 
     async def finish_all(
         self, queue: Queue, lease_end: str, next_tries: Mapping[str, datetime | None]

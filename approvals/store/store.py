@@ -8,6 +8,7 @@ from typing import Self
 from redis.asyncio import BlockingConnectionPool
 
 from approvals.signing import Marks, keyed_hash
+from approvals.store.budgets import Budgets
 from approvals.store.due import DueQueue
 from approvals.store.health import Demands, Health
 from approvals.store.keys import Keys
@@ -38,6 +39,7 @@ class Store:
     keys: Keys
     marks: Marks
     records: Records
+    budgets: Budgets
     outbox: Outbox
     deadlines: DueQueue
     callbacks: DueQueue
@@ -67,6 +69,7 @@ class Store:
         confirmation = Confirmation(demands.replicas, confirm_within_ms)
         pipeline = Pipeline(pool, confirmation if is_replicated else None)
         scripts = Scripts(pipeline, keys, confirm_reads=is_replicated)
+        passing = Pipeline(pool) if is_replicated else pipeline
         fingerprints = {
             "PLACET_AUDIT_KEY": keyed_hash(secrets.audit, "fingerprint", namespace),
             "PLACET_PSEUDONYM_KEY": keyed_hash(secrets.pseudonym, "fingerprint", namespace),
@@ -75,6 +78,8 @@ class Store:
             keys=keys,
             marks=marks,
             records=Records(pipeline, scripts, keys, secrets.audit, marks),
+            # Without confirmation: what was taken need not last.
+            budgets=Budgets(Scripts(passing, keys), keys, marks),
             outbox=Outbox(pipeline, scripts, keys, secrets.audit),
             deadlines=DueQueue(scripts, "deadlines"),
             callbacks=DueQueue(scripts, "callbacks"),

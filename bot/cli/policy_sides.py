@@ -12,7 +12,7 @@ from approvals.policy.kept import rulebook_of
 from approvals.policy.loader import read_configuration
 from approvals.policy.people import PeopleDocument
 from approvals.policy.replaying import Access, Side
-from approvals.policy.services import LATER, ServicesDocument
+from approvals.policy.services import ServicesDocument
 from approvals.policy.shapes import shape
 from approvals.policy.yaml_source import read_source
 from bot.cli.command import WrongUsage
@@ -55,7 +55,7 @@ def _of_directory(path: Path) -> Side:
     if configuration is None:
         raise Faulty(reading.issues, path)
     people = shape(configuration.sources.people, PeopleDocument).model
-    services = shape(configuration.sources.services, ServicesDocument, LATER).model
+    services = shape(configuration.sources.services, ServicesDocument).model
     access = Access(people, services) if people and services else None
     fixtures = reading.fixtures.model if reading.fixtures else None
     return Side(configuration.rulebook, configuration.services, fixtures, access)

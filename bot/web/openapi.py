@@ -27,6 +27,7 @@ from approvals.errors import (
     NotFound,
     NotJson,
     PlacetError,
+    RateLimited,
     StoreFull,
     StoreUnavailable,
     Unauthorized,
@@ -57,8 +58,27 @@ ANYWHERE: tuple[Problem, ...] = (
     (500, "internal_error"),
     (503, "too_many_connections"),
 )
+# Of the structured fields the document names the kind alone; docs/for-services.md has an example.
+_QUOTAS: Json = {
+    "RateLimit-Policy": {
+        "description": "What may be asked in a minute: `q` in `w` seconds, by the service, and by "
+        "it for this requester",
+        "schema": _TEXT,
+    },
+    "RateLimit": {
+        "description": "What is left of each: `r`, and all of it again in `t` seconds",
+        "schema": _TEXT,
+    },
+}
 _HEADERS: dict[int, Json] = {
     401: {"WWW-Authenticate": {"schema": {"const": "Bearer"}}},
+    429: {
+        "Retry-After": {
+            "description": "Seconds after which it may be taken",
+            "schema": {"type": "integer", "minimum": 1},
+        },
+        **_QUOTAS,
+    },
     503: {
         "Retry-After": {
             "description": "Seconds, where trying again may help",
@@ -109,7 +129,8 @@ def document(version: str) -> Json:
 def _open() -> Json:
     key = _parameter("Idempotency-Key", "header", {**_TEXT, "minLength": 1, "maxLength": 255})
     key["description"] = "Printable ASCII. The same key and body answer the same request again"
-    place: Json = {"Location": {"description": "The request's path", "schema": _TEXT}}
+    path: Json = {"description": "The request's path", "schema": _TEXT}
+    place: Json = {"Location": path, **_QUOTAS}
     return {
         "operationId": "openRequest",
         "summary": "Ask for an approval",
@@ -124,7 +145,7 @@ def _open() -> Json:
             **_problems(
                 *_told(*_KEYED, StoreFull, MalformedJson, NotJson, BodyTooLarge, InvalidRequest),
                 *_told(UnknownAction, ActionNotAllowed, UnknownRequester, CallbackNotAllowed),
-                *_told(NoApproverReachable, IdempotencyConflict),
+                *_told(NoApproverReachable, IdempotencyConflict, RateLimited),
                 (408, "request_timeout"),
             ),
         },

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from approvals import errors
 from approvals.errors import PlacetError, Refusal, StoreFailure
 from bot.telemetry import Metrics
+from bot.web.quotas import quota_headers
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:placet:problem:"
@@ -49,6 +50,8 @@ KINDS: Mapping[type[PlacetError], Kind] = {
     errors.NoApproverReachable: Kind(422, "Too few people may decide this"),
     errors.CallbackNotAllowed: Kind(422, "The callback URL is not the service's"),
     errors.IdempotencyConflict: Kind(409, "The idempotency key was used for another body"),
+    errors.RateLimited: Kind(429, "Too many requests in a minute"),
+    errors.TooManyPending: Kind(429, "Too many requests are pending"),
     errors.NotApprover: Kind(403, "Not an approver of this request"),
     errors.OwnRequest: Kind(403, "Nobody decides their own request"),
     errors.AlreadyFinal: Kind(409, "The request is final"),
@@ -163,5 +166,7 @@ def _headers(error: PlacetError) -> dict[str, str]:
         return {"WWW-Authenticate": "Bearer"}
     if isinstance(error, errors.UnknownPerson):
         return {"WWW-Authenticate": "Placet-Person"}
+    if isinstance(error, errors.Throttled):
+        return {"Retry-After": str(error.retry_after), **quota_headers(error.quotas)}
     seconds = next((s for kind, s in _RETRY_AFTER_S.items() if isinstance(error, kind)), None)
     return {} if seconds is None else {"Retry-After": str(seconds)}

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from approvals.ask import Ask
-from approvals.errors import Finding, InvalidRequest, NotFound, Refusal, StoreFailure
+from approvals.errors import Finding, InvalidRequest, NotFound, Refusal, StoreFailure, Throttled
 from approvals.model import ApprovalRequest, Caller, RequestId, Status
 from approvals.service import ApprovalService, Opened
 from bot.telemetry import Metrics, OpenOutcome
@@ -23,6 +23,7 @@ from bot.web.auth import Authenticator
 from bot.web.body import parse_object, read_body
 from bot.web.own_answers import OwnAnswers, as_json
 from bot.web.query import Query
+from bot.web.quotas import quota_headers
 from bot.web.waiting import Waiting, Watch
 
 DEFAULT_LIMIT, MOST_LIMIT = 50, 100
@@ -69,12 +70,14 @@ class RequestRoutes:
         except (Refusal, StoreFailure) as error:
             outcome: OpenOutcome = "refused" if isinstance(error, Refusal) else "failed"
             self._metrics.request_asked(caller.service, outcome)
+            if isinstance(error, Throttled):
+                self._metrics.throttled(error.limit)
             raise
         self._metrics.request_asked(caller.service, _outcome(opened))
         if opened.is_new:
             policy = opened.request.policy
             self._metrics.shadow_judged(policy.shadow, policy.shadow_failed)
-        headers = {"Location": f"/v1/requests/{opened.request.id}"}
+        headers = {"Location": f"/v1/requests/{opened.request.id}"} | quota_headers(opened.quotas)
         return self._answers.request(opened.request, 201 if opened.is_new else 200, headers)
 
     async def show(self, request: Request) -> Response:

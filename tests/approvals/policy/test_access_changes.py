@@ -54,6 +54,15 @@ def test_roles_gained_are_looser_of_new_persons_too() -> None:
     assert of_people(new, people(ANNA)) == [("stricter", "person `ben` removed")]
 
 
+def test_who_may_ask_more_often_is_looser() -> None:
+    rate = {"per_minute": 700, "per_requester": 60, "pending_per_requester": 5}
+    assert of_services(CRM, CRM | {"rate": rate}) == [
+        ("looser", "service `crm`: `rate`: `per_minute` 600 → 700"),
+        ("stricter", "service `crm`: `rate`: `pending_per_requester` 20 → 5"),
+    ]
+    assert of_services(CRM, CRM | {"rate": {"per_minute": 600}}) == []
+
+
 def test_groups_come_and_go() -> None:
     old, new = people(ANNA), people(ANNA, privacy=GROUPS["privacy"], duty={"members": ["anna"]})
     assert of_people(old, new) == [("new", "group `duty` added")]

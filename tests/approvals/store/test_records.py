@@ -277,9 +277,7 @@ async def test_a_change_under_a_lease_comes_back_at_the_next_deadline(
 
 
 async def test_an_idempotency_key_leads_to_its_request_and_body(store: Store) -> None:
-    service = ServiceId("crm")
     key = store.marks.idempotency("order 7, ä\n")
-    assert await store.records.idempotent(service, key) is None
     now = await store.records.now()
     first = lifecycle.open_request(opening("req_1"), now)
     other = lifecycle.open_request(opening("req_2"), now)
@@ -287,8 +285,6 @@ async def test_an_idempotency_key_leads_to_its_request_and_body(store: Store) ->
     answer = await store.records.open(other, now, (key, "mark2"))
     assert answer.code == "EXISTS"
     assert used_key(answer.value) == ("req_1", "mark1")
-    assert await store.records.idempotent(service, key) == ("req_1", "mark1")
-    assert await store.records.idempotent(ServiceId("billing"), key) is None
     assert await store.records.load(RequestId("req_2")) is None
 
 

@@ -59,12 +59,13 @@ class Web:
         return await self.client.get(target, self.auth(service))
 
     async def keys(self) -> list[bytes]:
-        """Every key there is, but the clock that loads may write."""
+        """Every key there is, but the clock that loads may write, and what is for a minute."""
         store = self.placet.engine.client()
         pattern = self.placet.store.keys.clock.replace("clock:seen", "*")
         names = cast("list[bytes]", await store.keys(pattern))
         await store.aclose()
-        return [name for name in names if name != self.placet.store.keys.clock.encode()]
+        passing = (self.placet.store.keys.clock, pattern.replace("*", "budget:"))
+        return [name for name in names if not name.decode().startswith(passing)]
 
     async def assert_refused(
         self, answered: Answered, status: int, slug: str, pointer: str | None = None

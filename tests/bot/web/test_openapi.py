@@ -24,6 +24,7 @@ from tests.bot.web.conftest import Web, make_web, wait_until
 from tests.bot.web.test_server import HOST, PATIENT, Peer, site
 from tests.configurations import ask
 from tests.conftest import SECRETS, Engine, Placet, RealServer, start_real_server
+from tests.limiting import limited
 from tests.servers.asgi_client import Answered
 
 DOCUMENT: dict[str, Any] = document("0")
@@ -101,6 +102,15 @@ async def the_same_key_again(web: Web) -> Answered:
     return await web.open_with({"Idempotency-Key": "one"}, subject="customer:2")
 
 
+def more_than(rate: str) -> Provoke:
+    async def provoke(web: Web) -> Answered:
+        web.placet.service.configuration = limited(rate)
+        await web.opened()
+        return await web.open(subject="customer:2")
+
+    return provoke
+
+
 async def cancelled_twice(web: Web) -> Answered:
     target = f"/v1/requests/{(await web.opened())['id']}"
     await web.client.call("DELETE", target, web.auth())
@@ -127,6 +137,7 @@ PROVOKED: dict[Call, dict[str, Provoke]] = {
         "callback-not-allowed": asking(callback_url="https://elsewhere.example/"),
         "no-approver-reachable": asking(action="thin.ice", requester={"id": "okta:anna"}),
         "idempotency-conflict": the_same_key_again,
+        "rate-limited": more_than("{per_minute: 1}"),
     },
     LIST: {
         "unauthorized": unauthorized(*LIST),
@@ -189,6 +200,9 @@ def assert_documented(answered: Answered, of: Call, expected: str) -> None:
     if answered.status == 503 and of != READYZ:
         assert int(answered.headers["retry-after"]) >= 1
         assert "Retry-After" in response["headers"]
+    if answered.status == 429:
+        assert int(answered.headers["retry-after"]) >= 1
+        assert {name.lower() for name in response["headers"]} <= set(answered.headers)
     if answered.status == 401:
         assert answered.headers["www-authenticate"] == "Bearer"
         assert "WWW-Authenticate" in response["headers"]
@@ -317,7 +331,8 @@ async def test_where_a_request_is_is_told_each_time(web: Web) -> None:
         answered = await web.open_with({"Idempotency-Key": "one"})
         assert answered.status == status
         response = DOCUMENT["paths"]["/v1/requests"]["post"]["responses"][str(status)]
-        assert set(response["headers"]) == {"Location"}
+        assert set(response["headers"]) == {"Location", "RateLimit-Policy", "RateLimit"}
+        assert {name.lower() for name in response["headers"]} <= set(answered.headers)
         assert answered.headers["location"].endswith(answered.json()["id"])
 
 
