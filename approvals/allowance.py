@@ -1,4 +1,4 @@
-"""How much a service may ask: its budgets of the minute. Refuses, and decides nothing else."""
+"""How much a service may ask: in a minute, and pending at once. Decides nothing else."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from approvals.ask import Ask
-from approvals.errors import RateLimited
-from approvals.model import Caller, RequestId
+from approvals.errors import RateLimited, TooManyPending
+from approvals.model import ApprovalRequest, Caller, RequestId
 from approvals.policy.services import Rate, Services
 from approvals.quota import Limit, Quota, whole_seconds
 from approvals.store.budgets import WINDOW, Budgets
+from approvals.store.crowd import Terms
 from approvals.store.records import used_key
 from approvals.store.scripts import Level
 
 _NAMES = ("service", "requester")  # of the two budgets, as answers tell them
 _LIMITS: tuple[Limit, ...] = ("per_minute", "per_requester")
+# People decide in their own time: sooner than that it is hardly worth to ask again.
+_WAIT_FOR_PEOPLE_S = 30
 _WHAT = ("requests of this service", "new requests of this service for one requester")
 
 
@@ -41,8 +44,7 @@ class Allowance:
         self, services: Services, caller: Caller, ask: Ask, idempotency: str | None
     ) -> Allowed:
         """Takes what one call costs: a repeat costs the service alone. Raises `RateLimited`."""
-        service = services.service(caller.service)
-        rate = service.rate if service else Rate()
+        rate = _rate(services, caller)
         taken = await self._budgets.take(
             caller.service,
             ask.requester.id,
@@ -55,6 +57,29 @@ class Allowance:
         if not taken.is_enough:
             raise _rate_limited(quotas, taken.levels)
         return Allowed(taken.now, used_key(taken.used) if taken.used else None, quotas)
+
+
+def terms_of(services: Services, caller: Caller, ask: Ask, request: ApprovalRequest) -> Terms:
+    """On which terms `request` joins its requester's pending ones."""
+    most = None if request.is_final else _rate(services, caller).pending_per_requester
+    return Terms(most, reuses=ask.reuse_pending)
+
+
+def too_many_pending(pending: int, terms: Terms, quotas: tuple[Quota, ...]) -> TooManyPending:
+    """The refusal of one more pending request."""
+    return TooManyPending(
+        f"{pending} requests of this service for this requester wait for a decision, and at most "
+        f"{terms.most} may. Wait for one of them, or cancel one.",
+        limit="pending_per_requester",
+        retry_after=_WAIT_FOR_PEOPLE_S,
+        quotas=quotas,
+        facts={"pending": pending, "most": terms.most},
+    )
+
+
+def _rate(services: Services, caller: Caller) -> Rate:
+    service = services.service(caller.service)
+    return service.rate if service else Rate()  # a service that has gone is refused later
 
 
 def _quota(name: str, most: int, level: Level) -> Quota:

@@ -122,7 +122,9 @@ Params = Annotated[
     AfterValidator(_few_params),
     Field(json_schema_extra={"maxProperties": MAX_PARAMS}),
 ]
-_NOT_YET = "Only false: a later version carries it out"
+_REUSE = (
+    "A pending request that asks the same (requester, action, subject, params) is answered instead"
+)
 _SMALLEST = "Seconds. The smallest of this, the rule's, the action's and the default holds"
 
 
@@ -155,7 +157,7 @@ class Ask(Sent):
     context: dict[str, JsonValue] = {}
     expires_in: Annotated[ExpiresIn | None, Field(description=_SMALLEST)] = None
     grant_ttl: Annotated[GrantTtl | None, Field(description=_SMALLEST)] = None
-    reuse_pending: Annotated[StrictBool, Field(description=_NOT_YET)] = False
+    reuse_pending: Annotated[StrictBool, Field(description=_REUSE)] = False
     callback_url: Annotated[StrictStr, Field(min_length=1, max_length=2048)] | None = None
 
 

@@ -82,6 +82,7 @@ def prepare(
     asked = _asked(ask, action, requester, claims, service.callback_url(ask.callback_url))
     known = {
         "address": caller.address,
+        "likeness": _likeness(service, ask, marks),
         "unreceipted": conduct.unreceipted,
         "overuse": conduct.overuse,
     }
@@ -98,16 +99,25 @@ def prepare(
         expires_in=terms.expires_in,
         grant_ttl=terms.grant_ttl,
         uses=terms.uses,
-        digest=action_digest(
-            action=ask.action,
-            subject=ask.subject,
-            params=ask.params if "params" in ask.model_fields_set else None,
-            salt=salt,
-        ),
+        digest=_digest(ask, salt),
         salt=salt,
         subject_mark=marks.subject(ask.subject) if ask.subject else None,
         body_mark=marks.body(body),
     )
+
+
+def _digest(ask: Ask, salt: str | None) -> str:
+    return action_digest(
+        action=ask.action,
+        subject=ask.subject,
+        params=ask.params if "params" in ask.model_fields_set else None,
+        salt=salt,
+    )
+
+
+def _likeness(service: Service, ask: Ask, marks: Marks) -> str:
+    """Of all that is asked, before anything is hidden: what differs by a hidden value differs."""
+    return marks.likeness(service.id, ask.requester.id, _digest(ask, None))
 
 
 def _action(configuration: Configuration, service: Service, ask: Ask) -> Action:
@@ -130,9 +140,6 @@ def _check_required(action: Action, ask: Ask) -> None:
     if ask.purpose and action.purposes and ask.purpose not in action.purposes:
         accepted = ", ".join(action.purposes)
         findings.append(Finding("/purpose", f"must be one of {accepted} for this action"))
-    if ask.reuse_pending:
-        message = "is not carried out by this version; leave it out or send false"
-        findings.append(Finding("/reuse_pending", message))
     if findings:
         raise InvalidRequest(findings)
 

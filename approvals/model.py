@@ -146,7 +146,7 @@ class Asked(Kept):
     `params` holds only top-level keys that the action's catalogue entry declares and does not hide;
     `hidden_fields` counts the others. The digest covers them all. `address` is where the request
     came from, as Placet saw it; `unreceipted` and `overuse` are what it knew of the requester's
-    earlier grants then.
+    earlier grants then. `likeness` is a keyed hash: who asks the same has the same.
     """
 
     action: ActionId
@@ -166,6 +166,7 @@ class Asked(Kept):
     address: str = ""
     unreceipted: int = 0
     overuse: int = 0
+    likeness: str = ""
 
 
 class View(Kept):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from approvals import lifecycle
-from approvals.allowance import Allowance
+from approvals.allowance import Allowance, terms_of, too_many_pending
 from approvals.ask import Ask, reason_text
 from approvals.change import Cancelling, Change, DenyRule, Voting
 from approvals.commits import (
@@ -84,7 +84,8 @@ class ApprovalService:
     ) -> Opened:
         """Opens a request, or answers the one that the same key and body opened before.
 
-        Raises what `prepare` does, `RateLimited`, `IdempotencyConflict`.
+        With `reuse_pending` also one that waits and asks the same. Raises what `prepare` does,
+        `RateLimited`, `TooManyPending`, `IdempotencyConflict`.
         """
         marks = self._store.marks
         body_mark = marks.body(body)
@@ -112,15 +113,19 @@ class ApprovalService:
                     conduct=conduct,
                 )
             change = lifecycle.open_request(opening, at)
-            idempotency = (key, body_mark) if key else None
-            answer = await self._store.records.open(change, at, idempotency)
+            terms = terms_of(self.configuration.services, caller, ask, change.request)
+            used = (key, body_mark) if key else None
+            answer = await self._store.records.open(change, at, used, terms)
             if answer.code == "OK":
                 return Opened(answer.request, is_new=True, quotas=allowed.quotas)
-            if answer.code == "DUP":
-                found = (await self._commits.load(opening.id)).request
-                return Opened(found, is_new=True, quotas=allowed.quotas)
             if answer.code == "EXISTS":
                 return await self._repeated(used_key(answer.value), body_mark, allowed.quotas)
+            if answer.code == "CROWDED":
+                raise too_many_pending(int(answer.value), terms, allowed.quotas)
+            if answer.code in ("DUP", "SAME"):
+                is_new = answer.code == "DUP"
+                found = await self._commits.load(opening.id if is_new else RequestId(answer.value))
+                return Opened(found.request, is_new=is_new, quotas=allowed.quotas)
             await before_next_try(answer, attempt)
             at = await self._store.records.now()
         raise too_busy()

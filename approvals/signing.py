@@ -8,6 +8,7 @@ import hmac
 from collections.abc import Sequence
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
+_ALIKE = 12  # hex digits: chance makes no two of a requester's pending requests alike
 SECRET_BYTES = range(24, 65)  # Standard Webhooks 1.0: 24 to 64 random bytes
 
 
@@ -79,6 +80,10 @@ class Marks:
     def nonce(self, grant: str, nonce: str) -> str:
         """Names one use of a grant; the nonce is the caller's text and may hold anything."""
         return keyed_hash(self._key, f"nonce\0{grant}", nonce)
+
+    def likeness(self, service: str, requester: str, digest: str) -> str:
+        """Tells which requests of a requester ask the same; `digest` is of the action, unsalted."""
+        return keyed_hash(self._key, "likeness", f"{service}\0{requester}\0{digest}")[:_ALIKE]
 
     def idempotency(self, key: str) -> str:
         """Names an idempotency key, which is the caller's text and may hold anything."""

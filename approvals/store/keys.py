@@ -1,7 +1,7 @@
 """Every Redis key name, and nothing else. One hash tag, so that a commit's keys share a slot.
 
-Permanent (no TTL): request, system, keys, callback, refs, idem, the lists, the queues, log,
-clock:seen, policy:<version>, policy:active, policies. Under a TTL: processes, budget.
+Permanent (no TTL): request, system, keys, callback, refs, idem, the lists, pending_of, the queues,
+log, clock:seen, policy:<version>, policy:active, policies. Under a TTL: processes, budget.
 """
 
 from __future__ import annotations
@@ -77,6 +77,10 @@ class Keys:
     def by_approver(self, mark: str) -> str:
         """The requests a person has voted on (zset); `mark` is a keyed hash."""
         return f"{self._tag}by_approver:{mark}"
+
+    def pending_of(self, service: ServiceId, mark: str) -> str:
+        """A requester's pending requests (zset, by what they ask); `mark` is a keyed hash."""
+        return f"{self._tag}pending_of:{service}:{mark}"
 
     def idempotency(self, service: ServiceId, mark: str) -> str:
         """Request id and body hash of an idempotency key; `mark` is the key's keyed hash."""

@@ -25,6 +25,7 @@ from approvals.model import (
 )
 from approvals.signing import Marks
 from approvals.store.cards import writes_of_face
+from approvals.store.crowd import UNLIMITED, Terms, room, write_of_opened, write_of_settled
 from approvals.store.keys import Keys
 from approvals.store.log import EntryPlace, SealedEntry, seal_entry
 from approvals.store.outbox import freeze, writes_of_new
@@ -115,12 +116,17 @@ class Records:
         return is_sealed(self._audit_key, request)
 
     async def open(
-        self, change: Change, now: datetime, idempotency: tuple[str, str] | None
+        self,
+        change: Change,
+        now: datetime,
+        idempotency: tuple[str, str] | None,
+        terms: Terms = UNLIMITED,
     ) -> Tried:
         """Commits a new request. `idempotency` is the key's mark and the body's mark."""
         request = change.request
         place = EntryPlace(request.id, 1, request.id, 1, now)
         commit, after = self._commit(None, change, place)
+        commit = replace(commit, room=room(self._keys, self._marks, request, terms))
         if idempotency:
             key = self._keys.idempotency(request.service, idempotency[0])
             commit = replace(commit, idempotency=(key, f"{request.id} {idempotency[1]}"))
@@ -240,6 +246,7 @@ class Records:
         if before is not None:
             settled = after.is_final and not before.is_final
             gone: Writes = [("zrem", self._keys.pending, after.id)] if settled else []
+            gone += write_of_settled(self._keys, self._marks, before) if settled else []
             return [*gone, *self._voted(before, after)]
         requester = self._marks.requester(after.asked.requester.id)
         writes: Writes = [
@@ -252,6 +259,7 @@ class Records:
         if not after.is_final:
             due = str(millis(after.expires_at))
             writes.append(("zadd", self._keys.pending, due, after.id))
+            writes += write_of_opened(self._keys, self._marks, after)
         return writes
 
     def _voted(self, before: ApprovalRequest, after: ApprovalRequest) -> Writes:

@@ -19,7 +19,9 @@ from approvals.store.times import from_millis, millis
 
 Call = tuple[Sequence[str], Sequence[Argument]]  # KEYS and ARGV
 Command = Sequence[Argument]
-Code = Literal["OK", "DUP", "EXISTS", "RACE", "STALE", "BEHIND", "LATE", "INVALID"]
+Code = Literal[
+    "OK", "DUP", "EXISTS", "RACE", "STALE", "BEHIND", "LATE", "SAME", "CROWDED", "INVALID"
+]
 # A verb of commit.lua with its key or queue by name; a None is the frozen bytes, or no time.
 Write = tuple[str | None, ...]
 NO_KEY = ("publish",)
@@ -90,6 +92,20 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """What an opening has to find first, keys by name.
+
+    `most` may stand in `crowd`, None for any number; a member `<likeness>:<request id>` of it that
+    is not overdue by `deadlines` is answered in place of a new one, None for never.
+    """
+
+    crowd: str
+    deadlines: str
+    most: int | None
+    likeness: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """The arguments of commit.lua, keys by name.
 
@@ -109,6 +125,7 @@ class Commit:
     valid_before: datetime | None = None
     guarded: bool = False
     idempotency: tuple[str, str] | None = None
+    room: Room | None = None
     writes: tuple[Write, ...] = ()
 
 
@@ -203,7 +220,7 @@ class Scripts:
 
     def _call(self, commit: Commit) -> Call:
         keys = _KeyList(self._keys, commit.record)
-        idempotency = commit.idempotency
+        idempotency, room = commit.idempotency, commit.room
         head = {
             "op": commit.op,
             "expect": commit.expect,
@@ -212,6 +229,7 @@ class Scripts:
             "guarded": commit.guarded,
             "entry": commit.entry,
             "idem": [keys.place(idempotency[0]), idempotency[1]] if idempotency else None,
+            "room": keys.of_room(room) if room else None,
             "result": commit.result,
             "writes": [keys.numbered(write) for write in commit.writes],
         }
@@ -309,6 +327,10 @@ class _KeyList:
             self.names.append(name)
             self._places[name] = len(self.names)
         return self._places[name]
+
+    def of_room(self, room: Room) -> list[str | int | None]:
+        """A room with its keys' indexes in place of the names."""
+        return [self.place(room.crowd), self.place(room.deadlines), room.most, room.likeness]
 
     def numbered(self, write: Write) -> list[str | int | None]:
         """A write with its key's index in place of the name."""

@@ -30,6 +30,7 @@ from approvals.errors import (
     RateLimited,
     StoreFull,
     StoreUnavailable,
+    TooManyPending,
     Unauthorized,
     UnknownAction,
     UnknownRequester,
@@ -87,6 +88,7 @@ _HEADERS: dict[int, Json] = {
     },
 }
 # A full store takes no new requests, and all else.
+_AGAIN = "the one that this key and body opened, or with `reuse_pending` one that asks the same"
 _KEYED = (Unauthorized, StoreUnavailable, NotConfirmed)
 
 
@@ -141,11 +143,11 @@ def _open() -> Json:
                 **_request_answer("The request, pending or decided by a rule at once"),
                 "headers": place,
             },
-            "200": {**_request_answer("The same request again"), "headers": place},
+            "200": {**_request_answer("A request of before: " + _AGAIN), "headers": place},
             **_problems(
                 *_told(*_KEYED, StoreFull, MalformedJson, NotJson, BodyTooLarge, InvalidRequest),
                 *_told(UnknownAction, ActionNotAllowed, UnknownRequester, CallbackNotAllowed),
-                *_told(NoApproverReachable, IdempotencyConflict, RateLimited),
+                *_told(NoApproverReachable, IdempotencyConflict, RateLimited, TooManyPending),
                 (408, "request_timeout"),
             ),
         },

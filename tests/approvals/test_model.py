@@ -74,6 +74,7 @@ def test_the_defaults_of_what_is_stored_never_change() -> None:
         "address": "",
         "unreceipted": 0,
         "overuse": 0,
+        "likeness": "",
     }
     assert defaults(Requester) == {"person": None, "owner": None, "given_name": None}
     assert defaults(Review) == {"reason": None, "stage": 0, "groups": ()}

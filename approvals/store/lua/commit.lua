@@ -1,8 +1,9 @@
 -- Applies one Change: record, lists, due queues, callback bytes and audit entries, all or none.
 -- KEYS[1] record   KEYS[2] audit log   KEYS[3] clock:seen   KEYS[4..] what the writes name by index
--- ARGV[1] JSON {op, expect, now, valid_before, guarded, entry, idem, result, writes}
+-- ARGV[1] JSON {op, expect, now, valid_before, guarded, entry, idem, room, result, writes}
 -- ARGV[2] record body ('' = unchanged)   ARGV[3] callback bytes ('' = none)   ARGV[4..] audit entries
--- Answers {code, value, t}: DUP, EXISTS, RACE, STALE, BEHIND, LATE, INVALID, OK; never an error reply.
+-- Answers {code, value, t}: DUP, EXISTS, RACE, STALE, BEHIND, LATE, SAME, CROWDED, INVALID, OK; never
+-- an error reply.
 -- Every check precedes the first write, because a script does not roll back.
 
 local fixed = { 'hash', 'stream', 'string' }
@@ -80,6 +81,52 @@ if change.valid_before ~= null and t >= change.valid_before then
   return answer('LATE', whole(t))
 end
 
+-- 5. Is there a pending request that asks the same, and else room for one more of the requester?
+-- room: {its pending requests, all pending ones by deadline, most or null, likeness or null}
+local function first_wrong(room)
+  for place = 1, 2 do
+    if type(room[place]) ~= 'number' or not KEYS[room[place]] then
+      return 'room'
+    elseif not holds(KEYS[room[place]], 'zset') then
+      return 'key ' .. room[place]
+    end
+  end
+  local most, like = room[3], room[4]
+  if (most ~= null and type(most) ~= 'number') or (like ~= null and type(like) ~= 'string') then
+    return 'room'
+  end
+end
+
+-- The newest alike. One whose deadline has passed is over, though nobody may have written it down.
+local function alike(crowd, deadlines, like)
+  local least, most = '[' .. like .. ':', '(' .. like .. ';'
+  local newest = redis.call('ZREVRANGEBYLEX', crowd, most, least, 'LIMIT', 0, 1)[1]
+  local id = newest and string.sub(newest, #like + 2)
+  local due = id and redis.call('ZSCORE', deadlines, id)
+  return due and t < tonumber(due) and id
+end
+
+local room = change.room
+if room and room ~= null then
+  local wrong = first_wrong(room)
+  if wrong then
+    return answer('INVALID', wrong)
+  end
+  local crowd = KEYS[room[1]]
+  local id = room[4] ~= null and alike(crowd, KEYS[room[2]], room[4])
+  if id then
+    redis.call('HDEL', KEYS[1], 'nothing') -- a removal first, as everywhere but in opening
+    if change.idem ~= null then
+      redis.call('SET', KEYS[change.idem[1]], id .. string.sub(change.idem[2], #change.op + 1))
+    end
+    return repeated('SAME', id)
+  end
+  local count = redis.call('ZCARD', crowd)
+  if room[3] ~= null and count >= room[3] then
+    return answer('CROWDED', count)
+  end
+end
+
 local verbs = {
   hset = function(w)
     local value = w[4]
@@ -138,7 +185,7 @@ local function is_well_formed(w)
   return true
 end
 
--- 5. Is every write well formed, and every key it names of the kind it needs?
+-- 6. Is every write well formed, and every key it names of the kind it needs?
 local known = {}
 local function first_unfit(w)
   local kind = kinds[w[1]]

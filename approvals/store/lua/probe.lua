@@ -8,6 +8,7 @@ local calls = {
   { 'HDEL', key, field }, { 'HSET', key, field, '1' }, { 'HGET', key, field },
   { 'HMGET', key, field }, { 'HDEL', key, field },
   { 'ZADD', key, 'XX', '1', field }, { 'ZSCORE', key, field }, { 'ZRANGE', key, '0', '0' },
+  { 'ZCARD', key }, { 'ZREVRANGEBYLEX', key, '+', '-' }, { 'DEL', key },
   { 'ZRANGEBYSCORE', key, '-inf', '+inf' },
   { 'SET', key, '1', 'XX' }, { 'GET', key }, { 'TYPE', key }, { 'TIME' },
   { 'XADD', key, 'NOMKSTREAM', '*', 'e', '1' },

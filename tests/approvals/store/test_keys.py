@@ -35,6 +35,7 @@ def every_name(keys: Keys) -> list[str]:
         keys.unreceipted("a" * 32),
         keys.overuse("a" * 32),
         keys.idempotency(ServiceId("crm"), "a" * 32),
+        keys.pending_of(ServiceId("crm"), "a" * 32),
         keys.budget_of_service(ServiceId("crm")),
         keys.budget_of_requester(ServiceId("crm"), "a" * 32),
         keys.callback(EventId("evt_req_1_1")),
@@ -54,8 +55,8 @@ def test_this_test_knows_every_method_that_makes_a_name() -> None:
     methods = {name for name, _ in inspect.getmembers(Keys, inspect.isfunction)}
     assert methods == {
         "__init__", "request", "by_service", "by_requester", "by_subject", "by_approver",
-        "unreceipted", "overuse", "idempotency", "budget_of_service", "budget_of_requester",
-        "callback", "refs", "policy", "queue",
+        "unreceipted", "overuse", "pending_of", "idempotency", "budget_of_service",
+        "budget_of_requester", "callback", "refs", "policy", "queue",
     }  # fmt: skip
 
 

@@ -138,6 +138,7 @@ PROVOKED: dict[Call, dict[str, Provoke]] = {
         "no-approver-reachable": asking(action="thin.ice", requester={"id": "okta:anna"}),
         "idempotency-conflict": the_same_key_again,
         "rate-limited": more_than("{per_minute: 1}"),
+        "too-many-pending": more_than("{pending_per_requester: 1}"),
     },
     LIST: {
         "unauthorized": unauthorized(*LIST),
@@ -342,4 +343,4 @@ def test_the_body_is_described_for_callers() -> None:
     assert "parse" not in sent["description"]
     assert members["params"]["maxProperties"] == 20
     assert "20 to 500" in members["justification"]["description"]
-    assert "Only false" in members["reuse_pending"]["description"]
+    assert "asks the same" in members["reuse_pending"]["description"]

@@ -166,7 +166,6 @@ REFUSED_BY_POLICY: list[tuple[dict[str, object], str, str | None, str]] = [
         None,
         "people.yaml",
     ),
-    ({"reuse_pending": True}, "invalid-request", "/reuse_pending", "is not carried out"),
 ]
 
 
