@@ -5,12 +5,13 @@ Knows no transport: who calls has been authenticated, and every refusal is one o
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from approvals import lifecycle
 from approvals.allowance import Allowance, terms_of, too_many_pending
@@ -52,7 +53,8 @@ from approvals.privacy.full_view import FullView, full_view
 from approvals.quota import Quota
 from approvals.refusals import Refusals
 from approvals.store.listing import Filter, Page, page_of
-from approvals.store.records import Lease, Leased, Stored, used_key
+from approvals.store.receipts import Conduct
+from approvals.store.records import Lease, Leased, Stored, Tried, used_key
 from approvals.store.scripts import Answer
 from approvals.store.store import Store
 
@@ -90,15 +92,14 @@ class ApprovalService:
         marks = self._store.marks
         body_mark = marks.body(body)
         key = marks.idempotency(idempotency_key) if idempotency_key else None
-        allowed = await self._allowance.take(self.configuration.services, caller, ask, key)
+        allowed, conduct = await asyncio.gather(  # in one round trip
+            self._allowance.take(self.configuration.services, caller, ask, key),
+            self._conduct(ask),
+        )
         if allowed.used:
             return await self._repeated(allowed.used, body_mark, allowed.quotas)
         self._store.health.check_opening()  # a repeat wants nothing new, and is answered above
         at = allowed.now
-        person = self.configuration.people.by_requester_id(ask.requester.id)
-        conduct = await self._store.receipts.conduct(
-            ask.requester.id, person.id if person else None, at
-        )
         chance = Chance(id=request_id(at, os.urandom(10)), salt=os.urandom(16))
         for attempt in range(MOST_TRIES):
             with self._refusals.of_service(caller):  # at the time it opens: rules may look at it
@@ -116,19 +117,33 @@ class ApprovalService:
             terms = terms_of(self.configuration.services, caller, ask, change.request)
             used = (key, body_mark) if key else None
             answer = await self._store.records.open(change, at, used, terms)
-            if answer.code == "OK":
-                return Opened(answer.request, is_new=True, quotas=allowed.quotas)
             if answer.code == "EXISTS":
                 return await self._repeated(used_key(answer.value), body_mark, allowed.quotas)
             if answer.code == "CROWDED":
                 raise too_many_pending(int(answer.value), terms, allowed.quotas)
-            if answer.code in ("DUP", "SAME"):
-                is_new = answer.code == "DUP"
-                found = await self._commits.load(opening.id if is_new else RequestId(answer.value))
-                return Opened(found.request, is_new=is_new, quotas=allowed.quotas)
+            if found := await self._found(answer):
+                is_new = found.id == opening.id
+                return Opened(found, is_new=is_new, quotas=allowed.quotas)
             await before_next_try(answer, attempt)
             at = await self._store.records.now()
         raise too_busy()
+
+    async def _conduct(self, ask: Ask) -> Conduct:
+        person = self.configuration.people.by_requester_id(ask.requester.id)
+        # A window of thirty days may begin by this host's clock; no deadline hangs on it.
+        now = datetime.now(UTC)
+        known = person.id if person else None
+        return await self._store.receipts.conduct(ask.requester.id, known, now)
+
+    async def _found(self, answer: Tried) -> ApprovalRequest | None:
+        """The request that an opening has led to: the new one, or one that asks the same."""
+        if answer.code == "OK":
+            return answer.request
+        if answer.code == "DUP":
+            return (await self._commits.load(answer.request.id)).request
+        if answer.code == "SAME":
+            return (await self._commits.load(RequestId(answer.value))).request
+        return None
 
     async def get_own(self, caller: Caller, request: RequestId) -> ApprovalRequest:
         """A request of the caller's service. Raises `NotFound`, also for another service's."""

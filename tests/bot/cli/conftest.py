@@ -111,7 +111,7 @@ class Office:
     async def ask(self, **changes: object) -> RequestId:
         """A request from crm that is in order."""
         sent = configurations.ask(**changes)
-        ask = Ask.parse(sent)  # type: ignore[arg-type]  # JSON, as the tests' table has it
+        ask = Ask.parse(sent)
         body = json.dumps(sent).encode()
         opened = await self.service.open(CRM, ask, body=body, idempotency_key=None)
         return opened.request.id
