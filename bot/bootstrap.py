@@ -199,6 +199,7 @@ async def _run_web(
         metrics=parts.metrics,
         settings=parts.settings,
         tokens=_tokens(parts, listener),
+        noted=parts.store.key_uses.note,
         pages=console.routes() if console else {},
     )
     server = make_server(app, drain_s=DRAIN_S)

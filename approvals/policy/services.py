@@ -33,6 +33,10 @@ from approvals.policy.values import (
 
 _WIDEST = {4: 8, 6: 16}  # the shortest prefix of a callback network, by IP version
 _MAX_KEYS = 2  # the live one and, while rotating, the next
+_ONE_TOO_MANY = (
+    "Remove one that has run out (`not_after`), or the one unused for longest, which "
+    "`placet key list` tells; two are enough to rotate"
+)
 
 
 def _origin(text: str) -> str:
@@ -68,7 +72,7 @@ def _something(actions: tuple[str, ...]) -> tuple[str, ...]:
 
 def _few_keys(keys: tuple[ApiKey, ...]) -> tuple[ApiKey, ...]:
     if len(keys) > _MAX_KEYS:
-        raise fault("holds more than two keys", "Remove the oldest; two are enough to rotate")
+        raise fault("holds more than two keys", _ONE_TOO_MANY)
     return keys
 
 

@@ -1,7 +1,8 @@
 """Every Redis key name, and nothing else. One hash tag, so that a commit's keys share a slot.
 
-Permanent (no TTL): request, system, keys, callback, refs, idem, the lists, pending_of, the queues,
-log, clock:seen, policy:<version>, policy:active, policies. Under a TTL: processes, budget.
+Permanent (no TTL): request, system, keys, keys_used, callback, refs, idem, the lists, pending_of,
+the queues, log, clock:seen, policy:<version>, policy:active, policies. Under a TTL: processes,
+budget.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Keys:
         self.log = self._tag + "log"
         self.clock = self._tag + "clock:seen"
         self.fingerprints = self._tag + "keys"
+        self.keys_used = self._tag + "keys_used"
         self.system = self._tag + "system"
         self.pending = self._tag + "pending"
         self.probe = self._tag + "probe"

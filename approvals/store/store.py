@@ -11,6 +11,7 @@ from approvals.signing import Marks, keyed_hash
 from approvals.store.budgets import Budgets
 from approvals.store.due import DueQueue
 from approvals.store.health import Demands, Health
+from approvals.store.key_uses import KeyUses
 from approvals.store.keys import Keys
 from approvals.store.log import Log
 from approvals.store.message_refs import MessageRefs
@@ -50,6 +51,7 @@ class Store:
     system: SystemRecord
     policies: Policies
     processes: ProcessRegistry
+    key_uses: KeyUses
     health: Health
     pipeline: Pipeline
 
@@ -91,6 +93,7 @@ class Store:
             policies=Policies(pipeline, scripts, keys),
             # Without confirmation: what is told anew every few seconds need not last.
             processes=ProcessRegistry(Pipeline(pool), keys),
+            key_uses=KeyUses(passing, keys),
             # Without confirmation: a check must be able to name what keeps a WAIT short.
             health=Health(Pipeline(pool), keys, fingerprints, demands),
             pipeline=pipeline,
@@ -99,4 +102,5 @@ class Store:
     async def close(self) -> None:
         """Lets commits in flight end, then closes the connections."""
         await self.system.close()
+        await self.key_uses.close()
         await self.pipeline.close()

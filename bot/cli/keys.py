@@ -16,7 +16,7 @@ from approvals.policy.services import Service
 from approvals.policy.values import duration
 from approvals.policy.yaml_source import parse_source
 from bot.api_keys import key_hash, new_api_key
-from bot.cli import rotation
+from bot.cli import key_list, rotation
 from bot.cli.admins import acting_admin
 from bot.cli.checking import configuration_meant
 from bot.cli.command import (
@@ -34,15 +34,10 @@ from bot.demo.company import demos_key
 from bot.deployment import configuration_in
 from bot.settings import Settings
 from bot.terminal import OutputLost, Terminal
+from bot.web.auth import wall_clock
 from bot.whole_file import write_whole
 
 _MOST_KEYS = 2
-
-
-class NoSuchService(Refusal):
-    """services.yaml does not know the service."""
-
-    code = "unknown_service"
 
 
 class TooManyKeys(Refusal):
@@ -69,6 +64,7 @@ def add_to(add: Add) -> None:
     parser = add("key", help=about, description=about)
     within = parser.add_subparsers(metavar="COMMAND", required=True).add_parser
     new = changing_command(within, "new", _new, "make an API key, show it once and keep its hash")
+    key_list.add_to(within)
     new.add_argument("service", metavar="SERVICE", help="a service of services.yaml")
     about = "when it ends by itself: so long from now, as 90d"
     new.add_argument("--expires", type=_end, metavar="DURATION", help=about)
@@ -148,18 +144,23 @@ def _taken_back(file: Path, before: bytes, problem: str | None, lost: OutputLost
 
 
 def _service(configuration: Configuration, name: str) -> Service:
-    services = {str(service.id): service for service in configuration.services.all()}
-    if name not in services:
-        known = ", ".join(services) or "none yet"
-        raise NoSuchService(f"services.yaml has no service {name}. Known: {known}.")
-    service = services[name]
+    service = key_list.named_service(configuration, name)
     if len(service.keys) >= _MOST_KEYS:
-        held = " and ".join(key.id for key in service.keys)
-        raise TooManyKeys(
-            f"{name} already has two keys, {held}; two are enough to rotate. "
-            "Remove the one no longer used from services.yaml, then try again."
-        )
+        raise _too_many_keys(service)
     return service
+
+
+def _too_many_keys(service: Service) -> TooManyKeys:
+    """A key that has run out counts as well: the file holds two entries at most."""
+    held = " and ".join(key.id for key in service.keys)
+    now = wall_clock()
+    over = next((key.id for key in service.keys if key_list.has_run_out(key, now)), None)
+    which = f"{over}, which has run out," if over else "the one no longer used"
+    look = "" if over else f" `placet key list {service.id}` tells which that is."
+    return TooManyKeys(
+        f"{service.id} already has two keys, {held}; two are enough to rotate. "
+        f"Remove {which} from services.yaml, then try again.{look}"
+    )
 
 
 def _next_key_id(configuration: Configuration, service: Service) -> str:

@@ -20,7 +20,7 @@ from approvals.tokens import GrantTokens
 from bot.settings import Settings
 from bot.telemetry import Metrics
 from bot.web import docs, problems
-from bot.web.auth import Authenticator
+from bot.web.auth import Authenticator, Noted
 from bot.web.front import Endpoint, Front, Handlers
 from bot.web.grants import GrantRoutes
 from bot.web.openapi import document
@@ -41,13 +41,17 @@ def create_app(
     metrics: Metrics,
     settings: Settings,
     tokens: GrantTokens,
+    noted: Noted | None = None,
     pages: Mapping[str, Handlers] = MappingProxyType({}),
 ) -> Front:
     """The application. `readiness` answers what is wrong now, and does not wait.
 
+    `noted` is told of every use of an API key, and does not wait either.
     `pages` are further routes, which the document of the API does not list: the console's.
     """
-    authenticator = Authenticator(lambda: service.configuration, settings.trusted_proxies)
+    authenticator = Authenticator(
+        lambda: service.configuration, settings.trusted_proxies, noted=noted
+    )
     answers = OwnAnswers(tokens, service.grants.is_genuine)
     requests = RequestRoutes(service, authenticator, waiting, answers, metrics)
     grants = GrantRoutes(service.grants, authenticator, answers, metrics)

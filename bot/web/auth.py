@@ -28,23 +28,31 @@ _REFUSAL = (
 Address = IPv4Address | IPv6Address
 
 
+Noted = Callable[[KeyId, datetime], None]
+
+
 def wall_clock() -> datetime:
     """The time by which API keys run out. Decisions go by the store's time, never by this."""
     return datetime.now(UTC)
 
 
 class Authenticator:
-    """Finds out who sent a request. `configuration` is asked each time: it may be reloaded."""
+    """Finds out who sent a request. `configuration` is asked each time: it may be reloaded.
+
+    `noted` is told of every key that lets somebody in.
+    """
 
     def __init__(
         self,
         configuration: Callable[[], Configuration],
         trusted_proxies: Sequence[IPv4Network | IPv6Network] = (),
         now: Callable[[], datetime] = wall_clock,
+        noted: Noted | None = None,
     ) -> None:
         self._configuration = configuration
         self._trusted = tuple(trusted_proxies)
         self._now = now
+        self._noted = noted
 
     def caller(self, request: Request) -> Caller:
         """The caller. Raises `Unauthorized`, the same for every reason."""
@@ -60,8 +68,11 @@ class Authenticator:
         if found is None or not is_right:
             raise Unauthorized(_REFUSAL)
         service, key = found
-        if key.not_after is not None and self._now() > key.not_after:
+        now = self._now()
+        if key.not_after is not None and now > key.not_after:
             raise Unauthorized(_REFUSAL)
+        if self._noted is not None:
+            self._noted(KeyId(key.id), now)
         return Caller(service=service.id, key_id=KeyId(key.id), address=self.address(request))
 
     def address(self, request: Request) -> str:

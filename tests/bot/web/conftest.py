@@ -59,12 +59,13 @@ class Web:
         return await self.client.get(target, self.auth(service))
 
     async def keys(self) -> list[bytes]:
-        """Every key there is, but the clock that loads may write, and what is for a minute."""
+        """Every key there is but the clock, budgets of the minute, and uses of API keys."""
         store = self.placet.engine.client()
         pattern = self.placet.store.keys.clock.replace("clock:seen", "*")
         names = cast("list[bytes]", await store.keys(pattern))
         await store.aclose()
-        passing = (self.placet.store.keys.clock, pattern.replace("*", "budget:"))
+        keys = self.placet.store.keys
+        passing = (keys.clock, keys.keys_used, pattern.replace("*", "budget:"))
         return [name for name in names if not name.decode().startswith(passing)]
 
     async def assert_refused(
@@ -107,6 +108,7 @@ def make_web(placet: Placet, engine: Engine, settings: Settings | None = None) -
         metrics=metrics,
         settings=settings or Settings(durability="none"),
         tokens=grant_tokens(),
+        noted=placet.store.key_uses.note,
     )
     return Web(placet, waiting, metrics, AsgiClient(app), faults, warnings)
 

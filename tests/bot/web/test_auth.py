@@ -141,3 +141,20 @@ def test_only_trusted_proxies_say_who_called(
 ) -> None:
     request = request_from(peer, *forwarded)
     assert authenticator(configuration, *trusted).caller(request).address == address
+
+
+async def test_a_key_that_lets_somebody_in_is_noted_and_no_other(web: Web) -> None:
+    uses = web.placet.store.key_uses
+    await web.client.get("/v1/requests", {"Authorization": f"Bearer {CRM[:-1]}x"})
+    await uses.close()
+    assert await uses.all() == {}
+    await web.get("/v1/requests")
+    await uses.close()
+    assert list(await uses.all()) == ["crm-1"]
+
+
+async def test_that_a_use_cannot_be_noted_hinders_no_call(web: Web) -> None:
+    async with web.placet.engine.client() as client:
+        await client.set(web.placet.store.keys.keys_used, "somebody else's")
+    assert (await web.get("/v1/requests")).status == 200
+    await web.placet.store.key_uses.close()
