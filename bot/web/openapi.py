@@ -39,6 +39,7 @@ from approvals.model import Status
 from approvals.store.health import Durability
 from bot.web import problems
 from bot.web.problems import KINDS, slug
+from bot.web.quotas import DESCRIBED
 
 _REF = "#/components/schemas/"
 _TEXT: Json = {"type": "string"}
@@ -59,18 +60,6 @@ ANYWHERE: tuple[Problem, ...] = (
     (500, "internal_error"),
     (503, "too_many_connections"),
 )
-# Of the structured fields the document names the kind alone; docs/for-services.md has an example.
-_QUOTAS: Json = {
-    "RateLimit-Policy": {
-        "description": "What may be asked in a minute: `q` in `w` seconds, by the service, and by "
-        "it for this requester",
-        "schema": _TEXT,
-    },
-    "RateLimit": {
-        "description": "What is left of each: `r`, and all of it again in `t` seconds",
-        "schema": _TEXT,
-    },
-}
 _HEADERS: dict[int, Json] = {
     401: {"WWW-Authenticate": {"schema": {"const": "Bearer"}}},
     429: {
@@ -78,7 +67,7 @@ _HEADERS: dict[int, Json] = {
             "description": "Seconds after which it may be taken",
             "schema": {"type": "integer", "minimum": 1},
         },
-        **_QUOTAS,
+        **DESCRIBED,
     },
     503: {
         "Retry-After": {
@@ -132,7 +121,7 @@ def _open() -> Json:
     key = _parameter("Idempotency-Key", "header", {**_TEXT, "minLength": 1, "maxLength": 255})
     key["description"] = "Printable ASCII. The same key and body answer the same request again"
     path: Json = {"description": "The request's path", "schema": _TEXT}
-    place: Json = {"Location": path, **_QUOTAS}
+    place: Json = {"Location": path, **DESCRIBED}
     return {
         "operationId": "openRequest",
         "summary": "Ask for an approval",
@@ -374,7 +363,18 @@ def _problem_schema() -> Json:
         "description": "Where it is fields that are wrong: each, by its JSON pointer",
     }
     decision: Json = {"$ref": _REF + "Decision", "description": "Of already-final: who was first"}
-    others: Json = {"errors": errors, "decision": decision}
+    limit: Json = {
+        "type": "string",
+        "enum": ["per_minute", "per_requester"],
+        "description": "Of rate-limited: which limit was reached",
+    }
+    others: Json = {
+        "errors": errors,
+        "decision": decision,
+        "limit": limit,
+        "most": {**_COUNT, "description": "Of rate-limited and too-many-pending: the limit itself"},
+        "pending": {**_COUNT, "description": "Of too-many-pending: how many wait"},
+    }
     return {**_object(members, closed=False), "properties": {**members, **others}}
 
 

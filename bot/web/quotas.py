@@ -8,7 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from approvals.answer import Json
 from approvals.quota import Quota, whole_seconds
+
+# For the document of the API, which has no schema for structured fields.
+DESCRIBED: Json = {
+    "RateLimit-Policy": {
+        "description": "What may be asked: `q` in `w` seconds, by the service, and by it for this "
+        "requester",
+        "schema": {"type": "string"},
+    },
+    "RateLimit": {
+        "description": "What is left of each: `r`, and all of it again in `t` seconds",
+        "schema": {"type": "string"},
+    },
+}
 
 
 def quota_headers(quotas: Sequence[Quota]) -> dict[str, str]:

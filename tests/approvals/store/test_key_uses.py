@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
-from typing import cast
 
 from redis.asyncio import Redis
 
@@ -61,5 +59,5 @@ async def test_a_store_that_does_not_take_it_hinders_nobody(
 async def test_what_is_no_time_says_nothing(store: Store, client: Redis, keys: Keys) -> None:
     written = {"crm-1": "soon", "crm-2": "-5", "crm-3": "9" * 40, "crm-4": "", "crm-5": "0"}
     for key, at in written.items():
-        await cast("Awaitable[int]", client.hset(keys.keys_used, key, at))
+        await client.hset(keys.keys_used, key, at)
     assert list(await uses(store)) == ["crm-5"]
