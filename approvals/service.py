@@ -258,20 +258,27 @@ class ApprovalService:
 
         await self._commits.change(request, decide)
 
-    async def on_deadline(self, lease: Lease) -> ApprovalRequest | None:
+    async def on_deadline(self, lease: Lease) -> Change | None:
         """What time does to a request; the lease is given back in the same commit.
 
-        Answers the request when it changed, None when nothing was due.
+        Answers the change that was made, None when nothing was due.
         """
+        made: list[Change] = []
+
+        def decide(stored: Stored) -> Change:
+            made.append(by_time(stored))
+            return made[-1]
+
         try:
-            return await self._commits.change(lease.member, by_time, lease)
+            await self._commits.change(lease.member, decide, lease)
+            return made[-1]
         except (NotFound, NothingDue) as reason:
             due = reason.next_deadline if isinstance(reason, NothingDue) else None
             await self._store.deadlines.finish(lease.member, lease.end, due)
             return None
 
-    async def on_deadlines(self, leases: Sequence[Lease]) -> list[ApprovalRequest]:
-        """As `on_deadline` for many of one claim, in few round trips; answers those that changed.
+    async def on_deadlines(self, leases: Sequence[Lease]) -> list[Change]:
+        """As `on_deadline` for many of one claim, in few round trips; answers what was changed.
 
         Who lost a race, or cannot be read, is worked off singly.
         """
@@ -286,18 +293,18 @@ class ApprovalService:
                 del waiting[stored.request.id]
                 not_due[stored.request.id] = lifecycle.next_deadline(stored.request)
         answers = await self._store.records.commit_all(due, secrets.token_hex(8))
-        changed = []
+        made = []
         for (_, change, lease), answer in zip(due, answers, strict=True):
-            if isinstance(answer, Answer) and answer.code == "OK":
-                changed.append(change.request)
+            if isinstance(answer, Answer) and answer.code in ("OK", "DUP"):  # it was our own
+                made.append(change)
                 del waiting[lease.member]
         if not_due:
             await self._store.deadlines.finish_all(leases[0].end, not_due)
         for lease in waiting.values():
             with suppress(StoreUnavailable):  # a bad record, or a busy one: it comes back
-                after = await self.on_deadline(lease)
-                changed += [after] if after else []
-        return changed
+                change_of_one = await self.on_deadline(lease)
+                made += [change_of_one] if change_of_one else []
+        return made
 
     async def reset_clock(self, person: PersonId, origin: Origin, *, reason: str) -> timedelta:
         """An admin lets the store's time follow its clock again; answers how far it was behind."""

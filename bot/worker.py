@@ -15,7 +15,9 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from redis.asyncio import BlockingConnectionPool
 
+from approvals.change import Change
 from approvals.errors import PlacetError
+from approvals.events import ReceiptMissed
 from approvals.model import EventId, RequestId
 from approvals.service import ApprovalService
 from approvals.store.due import MOST, DueQueue
@@ -215,10 +217,18 @@ class Worker:
 
     async def _on_deadlines(self, members: Sequence[str], lease_end: str, _now: datetime) -> None:
         leases = [Lease(RequestId(member), lease_end) for member in members]
-        for changed in await self._service.on_deadlines(leases):
-            if changed.status == "expired" and changed.decision:
-                lateness = changed.decision.at - changed.expires_at
-                self._metrics.expired(lateness.total_seconds())
+        for change in await self._service.on_deadlines(leases):
+            self._count(change)
+
+    def _count(self, change: Change) -> None:
+        """What time did. Each change is answered to one worker, so each is counted once."""
+        request = change.request
+        if request.status == "expired" and request.decision:
+            lateness = request.decision.at - request.expires_at
+            self._metrics.expired(lateness.total_seconds())
+        if any(isinstance(event, ReceiptMissed) for event in change.events):
+            self._metrics.receipt_missed()
+            _log.warning("receipt missed", extra={"request": request.id})
 
     def _heard(self, queue: str) -> None:
         for loop in self._loops:

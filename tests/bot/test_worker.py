@@ -15,6 +15,7 @@ from typing import cast
 import pytest
 from apscheduler.jobstores.memory import MemoryJobStore
 
+from approvals.act import Redeem
 from approvals.errors import PlacetError, StoreUnavailable
 from approvals.model import Escalation
 from approvals.policy.loader import Configuration
@@ -27,9 +28,9 @@ from bot.telemetry import Metrics
 from bot.worker import Pace, QueueLoop, Worker
 from tests.approvals.samples import policy
 from tests.calling_back import Postman, calling, due_callbacks, postman, working
-from tests.conftest import ANNA, Engine, Placet, RealServer
+from tests.conftest import ANNA, CRM, Engine, Placet, RealServer
 from tests.servers.callback_receiver import CallbackReceiver, callback_receiver, hangs_until
-from tests.stories.telling import asks, history, looks_and_votes, opens, passes
+from tests.stories.telling import asks, history, looks_and_votes, opens, passes, set_store_time
 
 NOW = datetime(2026, 11, 23, 14, 17, tzinfo=UTC)
 EVER, MOMENT = timedelta(hours=1), timedelta(milliseconds=10)
@@ -252,10 +253,10 @@ async def post(placet: Placet) -> AsyncIterator[Postman]:
         yield post
 
 
-def worker_of(post: Postman) -> Worker:
+def worker_of(post: Postman, metrics: Metrics | None = None) -> Worker:
     placet = post.placet
     pool = placet.engine.pool()
-    return Worker(placet.store, placet.service, post.sender, pool, Metrics())
+    return Worker(placet.store, placet.service, post.sender, pool, metrics or Metrics())
 
 
 async def test_a_decision_is_told_and_an_undecided_request_expires(
@@ -292,6 +293,27 @@ async def test_a_worker_reminds_and_escalates_each_once(
     types = [entry["type"] for entry in await history(placet, request.id)]
     assert types == ["request.opened", "request.reminded", "request.escalated"]
     assert receiver.deliveries == []
+
+
+async def test_a_receipt_that_does_not_come_is_counted_once(
+    placet: Placet, post: Postman, caplog: pytest.LogCaptureFixture
+) -> None:
+    within = timedelta(minutes=1)
+    request = await opens(placet, policy(receipt_within=within))
+    await looks_and_votes(placet, ANNA, request.id)
+    sent = Redeem.parse({"nonce": "n1", "digest": request.digest})
+    used = (await placet.service.grants.redeem(CRM, request.id, sent)).grant
+    await set_store_time(placet, used.redemptions[0].at + within)
+    another, figures = placet.another(), Metrics()
+    async with postman(another) as second:
+        for worker in (worker_of(post, figures), worker_of(second, figures)) * 2:
+            claimed = await placet.store.deadlines.claim()
+            await worker._on_deadlines(claimed.members, claimed.lease_end, claimed.now)
+
+    assert 'placet_receipts_wrong_total{fault="missed"} 1.0' in figures.text().decode()
+    (line,) = [record for record in caplog.records if record.getMessage() == "receipt missed"]
+    assert vars(line)["request"] == request.id
+    await another.store.close()
 
 
 async def test_two_workers_tell_each_decision_once(

@@ -82,8 +82,8 @@ async def time_works(placet: Placet) -> list[ApprovalRequest]:
             return changed
         for member in claimed.members:
             lease = Lease(RequestId(member), claimed.lease_end)
-            if after := await placet.service.on_deadline(lease):
-                changed.append(after)
+            if change := await placet.service.on_deadline(lease):
+                changed.append(change.request)
 
 
 async def told(placet: Placet, request: RequestId) -> list[dict[str, object]]:

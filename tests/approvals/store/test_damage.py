@@ -152,7 +152,7 @@ async def test_a_damaged_record_holds_up_no_other_deadline(
     leases = [Lease(RequestId(member), claimed.lease_end) for member in claimed.members]
     assert len(leases) == 3
     changed = await placet.service.on_deadlines(leases)
-    assert {request.id for request in changed} == set(sound)
+    assert {one.request.id for one in changed} == set(sound)
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)

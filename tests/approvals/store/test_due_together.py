@@ -25,8 +25,8 @@ async def test_all_that_is_due_expires_and_every_lease_is_given_back(placet: Pla
 
     changed = await placet.service.on_deadlines(await claimed(placet))
 
-    assert {request.id for request in changed} == {request.id for request in requests}
-    assert {request.status for request in changed} == {"expired"}
+    assert {one.request.id for one in changed} == {request.id for request in requests}
+    assert {one.request.status for one in changed} == {"expired"}
     assert (
         await placet.store.pipeline.run("ZCARD", placet.store.keys.queue("deadlines").leased) == 0
     )
@@ -40,7 +40,7 @@ async def test_a_server_that_has_forgotten_the_scripts_is_told_them_again(placet
 
     (changed,) = await placet.service.on_deadlines(leases)
 
-    assert changed.status == "expired"
+    assert changed.request.status == "expired"
 
 
 async def test_who_is_gone_decided_or_not_due_holds_up_nobody(placet: Placet) -> None:
@@ -54,7 +54,7 @@ async def test_who_is_gone_decided_or_not_due_holds_up_nobody(placet: Placet) ->
 
     changed = await placet.service.on_deadlines([unknown, *leases])
 
-    assert {request.id for request in changed} == {decided.id, due.id}
+    assert {one.request.id for one in changed} == {decided.id, due.id}
 
 
 async def test_who_is_not_due_goes_back_to_its_own_deadline_in_few_commands(
