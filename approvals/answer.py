@@ -6,6 +6,7 @@ Pure: the record in, plain JSON data out. The two shapes differ in what a callba
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 
 from pydantic import JsonValue
 
@@ -103,12 +104,42 @@ def grant_data(request: ApprovalRequest, grant: Grant) -> Json:
     }
 
 
+def grant_story(request: ApprovalRequest, grant: Grant) -> Json:
+    """`grant_data` with what became of it: when it was redeemed, and how and by whom it was closed.
+
+    Nobody's words: a receipt's note, and what a revoker said, are the full view's alone.
+    """
+    closing = grant.closing
+    closed: Json | None = None
+    if closing:
+        closed = {"at": moment(closing.at), "reason": closing.reason, "person": closing.person}
+    return {
+        **grant_data(request, grant),
+        "redeemed_at": [moment(use.at) for use in grant.redemptions],
+        "receipt_missed": grant.receipt_missed,
+        "closed": closed,
+    }
+
+
 def receipt_due_at(request: ApprovalRequest, grant: Grant) -> datetime | None:
     """Until when the service is to say what it has done; None where it need not, or has."""
     within = request.policy.receipt_within
     if within is None or not grant.redemptions or grant.receipt:
         return None
     return grant.redemptions[-1].at + within
+
+
+def receipt_missed_at(request: ApprovalRequest, grant: Grant) -> datetime | None:
+    """When the first deadline for a receipt passed without one; None where none did.
+
+    A further use gives its service more time, but only one that comes before the deadline.
+    """
+    within = request.policy.receipt_within
+    if within is None or not grant.receipt_missed:
+        return None
+    times = [use.at for use in grant.redemptions]
+    passed = (at + within for at, after in pairwise(times) if at + within <= after)
+    return next(passed, times[-1] + within)
 
 
 def _receipt(receipt: Receipt) -> Json:

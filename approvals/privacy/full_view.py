@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from approvals.answer import callback_data
+from approvals.answer import Json, callback_data, grant_story
 from approvals.digest import canonical
 from approvals.model import ApprovalRequest, Decision, Frozen, PersonId
 from approvals.policy.document import ShownField
@@ -34,7 +34,8 @@ class FullView(Frozen):
     """The full details of one revision, masked. `given_name` is the service's word for who asks.
 
     `context` is what the service asserts, `context_ignored` what it may not. `said` is what the
-    person said who denied or cancelled.
+    person said who denied or cancelled, `revoking` who took the grant back; `receipt_note` is what
+    the service said with its receipt.
     """
 
     request: dict[str, JsonValue]
@@ -53,6 +54,8 @@ class FullView(Frozen):
     context_ignored: tuple[str, ...]
     comments: tuple[Comment, ...]
     said: str | None
+    revoking: str | None
+    receipt_note: str | None
 
     def fingerprint(self) -> str:
         """`sha256:<hex>` of exactly what was shown, for the audit."""
@@ -62,7 +65,7 @@ class FullView(Frozen):
 
 def full_view(request: ApprovalRequest, fields: Mapping[str, ShownField], marks: Marks) -> FullView:
     """`request` as an entitled person may see it. `fields` are the action's declared ones today."""
-    asked = request.asked
+    asked, grant = request.asked, request.grant
 
     def pseudonym(name: str, value: str) -> str:
         field = fields.get(name)
@@ -77,7 +80,7 @@ def full_view(request: ApprovalRequest, fields: Mapping[str, ShownField], marks:
         text = masked(show, value, lambda text, name=name: pseudonym(name, text))  # type: ignore[misc]
         shown.append(ViewedField(name=name, show=show, value=text))
     return FullView(
-        request=callback_data(request),
+        request=_told(request),
         title=asked.title,
         revision=request.revision,
         justification=asked.justification,
@@ -97,7 +100,15 @@ def full_view(request: ApprovalRequest, fields: Mapping[str, ShownField], marks:
             if given.reason
         ),
         said=_said(request.decision),
+        revoking=grant.closing.note if grant and grant.closing else None,
+        receipt_note=grant.receipt.note if grant and grant.receipt else None,
     )
+
+
+def _told(request: ApprovalRequest) -> Json:
+    """As others see it, and what became of its grant."""
+    grant = request.grant
+    return callback_data(request) | {"grant": grant_story(request, grant) if grant else None}
 
 
 def _said(decision: Decision | None) -> str | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from approvals.ask import reason_text
 from approvals.errors import InvalidRequest, PlacetError
-from approvals.model import EventId, Origin, RequestId
+from approvals.model import EventId, GrantId, Origin, RequestId, request_of
 from approvals.policy.loader import Configuration
 from approvals.service import ApprovalService
 from approvals.store.store import Store
@@ -26,6 +26,7 @@ FINE, FAILED, WRONG_USAGE, UNREACHABLE = 0, 1, 2, 3
 UNKNOWN_PERSON = "No such person in people.yaml."
 
 _REQUEST_ID = r"req_[0-9A-HJKMNP-TV-Z]{26}"  # Crockford's base 32, as ULIDs use it
+_GRANT_ID = r"grt_[0-9A-HJKMNP-TV-Z]{26}"
 _EVENT_ID = rf"evt_{_REQUEST_ID}_[0-9]{{1,9}}"
 
 Run = Callable[[Namespace, Terminal], int]
@@ -139,6 +140,15 @@ def request_id(text: str) -> RequestId:
     """A request's id as typed. Raises `WrongUsage` before the store meets what cannot be one."""
     if not re.fullmatch(_REQUEST_ID, text):
         raise WrongUsage("That is no request's ID; copy one from `placet pending`, req_...")
+    return RequestId(text)
+
+
+def granted_id(text: str) -> RequestId:
+    """The request that a grant belongs to, named by either id. Raises `WrongUsage` as above."""
+    if re.fullmatch(_GRANT_ID, text):
+        return request_of(GrantId(text))
+    if not re.fullmatch(_REQUEST_ID, text):
+        raise WrongUsage("That is no ID of a request or a grant; they begin with req_ or grt_.")
     return RequestId(text)
 
 

@@ -11,8 +11,15 @@ from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
-from approvals.answer import Json, callback_data, public_decision
-from approvals.model import ApprovalRequest, PersonId, Requester
+from approvals.answer import (
+    Json,
+    callback_data,
+    grant_story,
+    public_decision,
+    receipt_due_at,
+    receipt_missed_at,
+)
+from approvals.model import ApprovalRequest, Grant, PersonId, Requester
 from approvals.policy.people import People
 from approvals.privacy.full_view import FullView
 from approvals.standing import all_of, any_of, asked_next, open_stage
@@ -28,6 +35,16 @@ _CAUSES = {
     "by_admin": "by an admin",
     "subject_erased": "the subject was erased",
     "denied_by_approver": "",
+}
+
+_CLOSINGS = {
+    "time": "by time",
+    "by_service": "early by {service}",
+    "receipt": "with its receipt",
+    "by_requester": "the requester",
+    "by_approver": "an approver",
+    "by_admin": "an admin",
+    "denied_by_policy": "by a deny rule now in force",
 }
 
 Row = tuple[str, str]  # a label and its text; further rows of one label have an empty one
@@ -54,9 +71,10 @@ class Naming:
 
 def card_data(request: ApprovalRequest, naming: Naming) -> Json:
     """The facts of a card for machines."""
-    asked = request.asked
+    asked, grant = request.asked, request.grant
     return {
         **callback_data(request),
+        "grant": grant_story(request, grant) if grant else None,
         "title": asked.title,
         "requester_name": naming.requester(asked.requester),
         "record_count": asked.record_count,
@@ -90,7 +108,9 @@ def details(
     rows += _state(request, naming, now)
     for comment in view.comments:
         rows += _row("comment", f"{naming.person(comment.person)}: {comment.text}")
-    rows += _row("in words", view.said) if view.said else []
+    said = (("in words", view.said), ("revoking", view.revoking), ("noted", view.receipt_note))
+    for label, words in said:
+        rows += _row(label, words) if words else []
     return [_head(request), *_laid_out(rows, width)]
 
 
@@ -106,6 +126,24 @@ def state_of(request: ApprovalRequest, naming: Naming) -> str:
     if not by and decision.outcome in ("approved", "denied"):
         by = f" by rule {decision.rule}"
     return f"{decision.outcome}{by}" + (f" ({reason})" if reason else "")
+
+
+def grant_state(request: ApprovalRequest, grant: Grant, naming: Naming, now: datetime) -> str:
+    """How a grant stands: `revoked by Anna Ek (anna), an approver, 2026-11-23 14:22:00 UTC`."""
+    until = clock(grant.expires_at)
+    if grant.status == "active" and now >= grant.expires_at:
+        return f"over, its time was up at {until}"
+    if grant.status == "active":
+        left = f"{grant.uses_left} of {count(request.uses, 'use')} left"
+        return f"active, {left}, until {until}, {time_left(grant.expires_at, now)}"
+    if grant.status == "used":
+        return f"used, {clock(grant.redemptions[-1].at)}"
+    closing = grant.closing
+    if closing is None:
+        return f"{grant.status}, its time ended {until}"
+    how = _CLOSINGS[closing.reason].format(service=request.service)
+    by = f" by {naming.person(closing.person)}," if closing.person else ""
+    return f"{grant.status}{by} {how}, {clock(closing.at)}"
 
 
 def votes(request: ApprovalRequest) -> str:
@@ -176,8 +214,37 @@ def _state(request: ApprovalRequest, naming: Naming, now: datetime) -> Iterator[
         left = time_left(request.expires_at, now)
         yield from _row("expires", f"{clock(request.expires_at)}, {left}")
     if request.grant:
-        end = clock(request.grant.expires_at)
-        yield from _row("grant", f"{request.grant.status}, its time ends {end}")
+        yield from _row("grant", grant_state(request, request.grant, naming, now))
+        yield from _uses(request, request.grant)
+        yield from _receipt(request, request.grant, now)
+
+
+def _uses(request: ApprovalRequest, grant: Grant) -> Iterator[Row]:
+    told = [clock(use.at) for use in grant.redemptions]
+    if request.uses > 1:
+        told = [f"{at}, use {number} of {request.uses}" for number, at in enumerate(told, start=1)]
+    elif grant.status == "used":
+        return  # that is its state
+    if not told and grant.status != "active":
+        told = ["never"]
+    yield from _row("redeemed", *told)
+
+
+def _receipt(request: ApprovalRequest, grant: Grant, now: datetime) -> Iterator[Row]:
+    told = []
+    missed_at, due_at = receipt_missed_at(request, grant), receipt_due_at(request, grant)
+    if grant.receipt:
+        given, asked = grant.receipt, request.asked.record_count
+        of = "" if asked is None else f" of {asked:,}"
+        how = "done" if given.outcome == "succeeded" else "failed"
+        told.append(f"{how}, {given.records:,}{of} records, {clock(given.at)}")
+        told += ["larger than asked"] if request.is_overused else []
+        told += [f"late, it was due by {clock(missed_at)}"] if missed_at else []
+    elif missed_at:
+        told.append(f"missing, it was due by {clock(missed_at)}")
+    elif due_at:
+        told.append(f"due by {clock(due_at)}, {time_left(due_at, now)}")
+    yield from _row("receipt", *told)
 
 
 def _steps_taken(request: ApprovalRequest) -> Iterator[Row]:

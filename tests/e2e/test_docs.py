@@ -12,13 +12,20 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from approvals.ask import Ask
-from approvals.model import Frozen
+from approvals.events import (
+    GrantEnded,
+    GrantRedeemed,
+    GrantRevoked,
+    ReceiptGiven,
+    ReceiptMissed,
+)
+from approvals.model import Closed, Frozen
 from approvals.policy.analysis import language_of
 from approvals.policy.attributes import CLAIMABLE, KINDS
 from approvals.policy.document import (
@@ -198,6 +205,17 @@ def test_every_setting_and_metric_is_one() -> None:
     figures = Metrics().text().decode()
     known = {line.split()[2] for line in figures.splitlines() if line.startswith("# TYPE placet_")}
     assert metrics == {name for name in known if not name.endswith("_created")}
+
+
+def test_every_entry_about_a_grant_is_told_and_each_reason() -> None:
+    told = {named(cells[0])[0]: named(cells[1]) for cells in rows(OPERATORS, "entry | says")}
+    known = {
+        str(event.model_fields["type"].default)
+        for event in (GrantRedeemed, GrantEnded, GrantRevoked, ReceiptGiven, ReceiptMissed)
+    }
+    assert set(told) == known
+    reasons = {word for words in told.values() for word in words} & set(get_args(Closed))
+    assert reasons == set(get_args(Closed))
 
 
 KEYS = [

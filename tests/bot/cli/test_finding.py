@@ -164,6 +164,7 @@ WRITING = [
     ("approve", "{id}", *AS_ANNA, "--yes"),
     ("deny", "{id}", *AS_ANNA, "--yes"),
     ("cancel", "{id}", *AS_BEN),
+    ("revoke", "{id}", *AS_BEN),
     ("clock", "reset", *AS_BEN),
     ("callbacks", "replay", "--since", "2d", *AS_BEN),
     KEY_NEW,
