@@ -115,7 +115,7 @@ def test_no_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch)
     assert client._driver._http._mounts == {}
 
 
-@pytest.mark.parametrize("module", ["approvals.client"])
+@pytest.mark.parametrize("module", ["approvals.client", "approvals.callback_receiver"])
 def test_a_service_takes_in_nothing_of_the_server(module: str) -> None:
     code = (
         f"import sys, {module}; "
