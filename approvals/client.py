@@ -176,7 +176,7 @@ class Placet(_Client):
 
     def redeem(
         self,
-        grant_id: str,
+        grant: str | Request,
         *,
         action: str,
         subject: str | None = None,
@@ -184,10 +184,13 @@ class Placet(_Client):
         context: Context | None = None,
         nonce: str | None = None,
     ) -> Grant:
-        """Takes one use of a grant, for exactly what will be done now. Nothing else permits it."""
+        """Takes one use of a grant, for exactly what will be done now. Nothing else permits it.
+
+        A grant is named by its id, or by the approved request that `wait` answers.
+        """
         return self._driver.run(
             self._talk.redeem(
-                grant_id,
+                grant,
                 action=action,
                 subject=subject,
                 params=params,
@@ -197,16 +200,21 @@ class Placet(_Client):
         )
 
     def receipt(
-        self, grant_id: str, *, records: int, outcome: str = "succeeded", note: str | None = None
+        self,
+        grant: str | Request,
+        *,
+        records: int,
+        outcome: str = "succeeded",
+        note: str | None = None,
     ) -> Grant:
         """Says what was really done: `succeeded` or `failed`. It ends the grant."""
         return self._driver.run(
-            self._talk.receipt(grant_id, records=records, outcome=outcome, note=note)
+            self._talk.receipt(grant, records=records, outcome=outcome, note=note)
         )
 
-    def end(self, grant_id: str) -> Grant:
+    def end(self, grant: str | Request) -> Grant:
         """Ends a grant early."""
-        return self._driver.run(self._talk.end(grant_id))
+        return self._driver.run(self._talk.end(grant))
 
     def guard(
         self,
@@ -225,7 +233,7 @@ class Placet(_Client):
         return Guard(passage, self._driver.run)
 
     def requires_approval(
-        self, *, records: Callable[[R], int] | None = None, **given: Fitted
+        self, *, records: Callable[[Any], int] | None = None, **given: Fitted
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Guards every call of a function. Takes what `guard` takes, by name.
 
@@ -301,7 +309,7 @@ class AsyncPlacet(_Client):
 
     async def redeem(
         self,
-        grant_id: str,
+        grant: str | Request,
         *,
         action: str,
         subject: str | None = None,
@@ -312,7 +320,7 @@ class AsyncPlacet(_Client):
         """As `Placet.redeem`."""
         return await self._driver.run(
             self._talk.redeem(
-                grant_id,
+                grant,
                 action=action,
                 subject=subject,
                 params=params,
@@ -322,16 +330,21 @@ class AsyncPlacet(_Client):
         )
 
     async def receipt(
-        self, grant_id: str, *, records: int, outcome: str = "succeeded", note: str | None = None
+        self,
+        grant: str | Request,
+        *,
+        records: int,
+        outcome: str = "succeeded",
+        note: str | None = None,
     ) -> Grant:
         """As `Placet.receipt`."""
         return await self._driver.run(
-            self._talk.receipt(grant_id, records=records, outcome=outcome, note=note)
+            self._talk.receipt(grant, records=records, outcome=outcome, note=note)
         )
 
-    async def end(self, grant_id: str) -> Grant:
+    async def end(self, grant: str | Request) -> Grant:
         """As `Placet.end`."""
-        return await self._driver.run(self._talk.end(grant_id))
+        return await self._driver.run(self._talk.end(grant))
 
     def guard(
         self,
@@ -350,7 +363,7 @@ class AsyncPlacet(_Client):
         return AsyncGuard(passage, self._driver.run, self._driver.finish)
 
     def requires_approval(
-        self, *, records: Callable[[R], int] | None = None, **given: Fitted
+        self, *, records: Callable[[Any], int] | None = None, **given: Fitted
     ) -> Callable[[Work[P, R]], Work[P, R]]:
         """As `Placet.requires_approval`, for async functions."""
         return lambda function: guarded_async(function, self.guard, given, records)

@@ -43,7 +43,7 @@ class Grant:
     status: str
     expires_at: datetime
     uses_left: int
-    token: str | None = field(repr=False, default=None)
+    token: str | None = field(repr=False, compare=False, default=None)  # new at every answer
     data: Json = field(repr=False, default_factory=dict, compare=False)
 
     @classmethod

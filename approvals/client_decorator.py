@@ -64,7 +64,7 @@ def guarded(
     function: Callable[P, R],
     guard: Callable[..., Guard],
     given: Mapping[str, Fitted],
-    records: Callable[[R], int] | None,
+    records: Callable[[Any], int] | None,
 ) -> Callable[P, R]:
     """The function behind the gate. `records` counts those that a result holds."""
     if inspect.iscoroutinefunction(function):  # it would run when awaited: outside of the guard
@@ -85,7 +85,7 @@ def guarded_async(
     function: Work[P, R],
     guard: Callable[..., AsyncGuard],
     given: Mapping[str, Fitted],
-    records: Callable[[R], int] | None,
+    records: Callable[[Any], int] | None,
 ) -> Work[P, R]:
     """The same for an async function."""
     if not inspect.iscoroutinefunction(function):

@@ -211,9 +211,9 @@ class ReceiptFailed(ClientError):
 
     code = "receipt_failed"
 
-    def __init__(self, about: About, error: ClientError) -> None:
+    def __init__(self, error: ClientError) -> None:
         step = "The action is done, so do not do it again; call `receipt` once more"
-        super().__init__(about, f"its receipt is not recorded ({error.cause})", step)
+        super().__init__(error.about, f"its receipt is not recorded ({error.cause})", step)
         self.error = error
 
 

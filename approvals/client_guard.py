@@ -15,7 +15,6 @@ from typing import Any, Protocol, TypeVar
 from approvals.client_answers import Grant, Request
 from approvals.client_errors import (
     About,
-    BadAnswer,
     ClientError,
     GrantRefused,
     NotApproved,
@@ -70,7 +69,7 @@ class Passage:
         self._wish = wish
         self._waiting = waiting
         self._request: Request | None = None
-        self._grant_id: str | None = None
+        self._approved: Request | None = None
         self._is_redeeming = False
         self._is_entered = False
         self._access: Access | None = None
@@ -84,26 +83,14 @@ class Passage:
         self._is_entered = True
         self._request = yield from talk.open(wish, waiting.context_now(), waiting.idempotency_key)
         approved = yield from talk.wait(self._request, waiting.timeout, waiting.undeliverable)
-        self._request = approved
-        self._access = yield from self._redeem(approved)
-        return self._access
-
-    def _redeem(self, approved: Request) -> Steps[Access]:
-        wish, about = self._wish, _about(approved)
-        if approved.grant is None:
-            raise BadAnswer(about, "the answer is an approval without a grant")
-        self._grant_id = approved.grant.id
-        context = self._waiting.context_now()
+        self._approved = approved
+        context = waiting.context_now()
         self._is_redeeming = True
-        grant = yield from self._talk.redeem(
-            approved.grant.id,
-            action=wish.action,
-            subject=wish.subject,
-            params=wish.params,
-            context=context,
-            about=about,
+        grant = yield from talk.redeem(
+            approved, action=wish.action, subject=wish.subject, params=wish.params, context=context
         )
-        return Access(approved, grant, wish.details.get("record_count", 1))
+        self._access = Access(approved, grant, wish.details.get("record_count", 1))
+        return self._access
 
     def abandon(self, error: BaseException) -> Steps[None]:
         """The body will not run: takes back what is open, best effort and briefly.
@@ -118,35 +105,27 @@ class Passage:
             LOG.info("Not taken back: %s", failure)
 
     def _take_back(self, request: Request, error: BaseException) -> Steps[None]:
-        if self._grant_id is None:
-            self._grant_id = yield from self._cancelled_or_granted(request)
-        if self._grant_id is None:
+        approved = self._approved or (yield from self._cancelled_or_approved(request))
+        if approved is None:
             return
-        about = _about(request)
         if self._is_redeeming and not isinstance(error, Refused):
             try:
                 yield from self._talk.receipt(
-                    self._grant_id,
-                    records=0,
-                    outcome="failed",
-                    note=NOTHING_DONE,
-                    about=about,
-                    patience=BRIEF,
+                    approved, records=0, outcome="failed", note=NOTHING_DONE, patience=BRIEF
                 )
             except Refused:
                 pass  # it was not redeemed
             else:
                 return  # its receipt has ended the grant
-        yield from self._talk.end(self._grant_id, about, BRIEF)
+        yield from self._talk.end(approved, BRIEF)
 
-    def _cancelled_or_granted(self, request: Request) -> Steps[str | None]:
-        """The grant's id where the request was approved before it could be cancelled."""
+    def _cancelled_or_approved(self, request: Request) -> Steps[Request | None]:
+        """The request where it was approved before it could be cancelled."""
         try:
             yield from self._talk.cancel(request.id, BRIEF)
         except Refused as error:
             if error.slug == "already-final" and error.outcome == "approved":
-                now = yield from self._talk.show(request.id, 0, BRIEF)
-                return now.grant.id if now.grant else None
+                return (yield from self._talk.show(request.id, 0, BRIEF))
         return None
 
     def leave(self, error: BaseException | None) -> Steps[None]:
@@ -156,26 +135,25 @@ class Passage:
             return
         is_broken_off = error is not None and not isinstance(error, Exception)
         patience = BRIEF if is_broken_off else None
-        about, outcome = _about(access.request), "succeeded" if error is None else "failed"
+        outcome = "succeeded" if error is None else "failed"
+        grant = access.grant
         try:
             grant = yield from self._talk.receipt(
-                access.grant.id,
+                access.request,
                 records=access.records,
                 outcome=outcome,
                 note=access.note,
-                about=about,
                 patience=patience,
             )
         except ClientError as failure:
-            grant = access.grant
-            access.receipt_error = ReceiptFailed(about, failure)
+            access.receipt_error = ReceiptFailed(failure)
             _tell(access.receipt_error, error)
         if grant.status == "active":
-            yield from self._end(grant, about, patience)
+            yield from self._end(access.request, patience)
 
-    def _end(self, grant: Grant, about: About, patience: Patience | None) -> Steps[None]:
+    def _end(self, request: Request, patience: Patience | None) -> Steps[None]:
         try:
-            yield from self._talk.end(grant.id, about, patience)
+            yield from self._talk.end(request, patience)
         except ClientError as failure:
             LOG.info("The rest of the grant was not ended: %s", failure)
 
@@ -192,10 +170,6 @@ def _tell(failure: ReceiptFailed, error: BaseException | None) -> None:
     LOG.error("%s", failure)
     if error is not None:
         error.add_note(str(failure))
-
-
-def _about(request: Request) -> About:
-    return About(action=request.action, request_id=request.id)
 
 
 class Run(Protocol):

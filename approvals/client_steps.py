@@ -150,43 +150,42 @@ class Conversation:
 
     def redeem(
         self,
-        grant_id: str,
+        grant: str | Request,
         *,
         action: str,
         subject: str | None,
         params: Mapping[str, Any] | None,
         context: Mapping[str, Any] | None,
         nonce: str | None = None,
-        about: About | None = None,
     ) -> Steps[Grant]:
         """Takes one use of the grant for what will be done now. Nothing else permits to act."""
-        about = about or _about_grant(grant_id)
+        grant_id, about = _grant_of(grant)
         nonce = nonce or secrets.token_hex(16)
         _check(_NONCE, nonce, about, "the nonce is not 1 to 64 printable ASCII letters")
         act = {"subject": subject, "params": params, "context": context}
         sent = {"action": action, "nonce": nonce, **_given(act)}
         call = self._call("POST", f"/v1/grants/{grant_id}/redeem", about, sent)
         try:
-            grant = _own_grant(grant_id, (yield from self._exchange.carry_out(call, about)), about)
+            answer = yield from self._exchange.carry_out(call, about)
         except Unreachable as error:
             error.nonce = nonce
             raise
-        if grant.status not in ("active", "used"):
+        redeemed = _own_grant(grant_id, answer, about)
+        if redeemed.status not in ("active", "used"):
             raise BadAnswer(about, "the answer to redeem is a grant that is over")
-        return grant
+        return redeemed
 
     def receipt(
         self,
-        grant_id: str,
+        grant: str | Request,
         *,
         records: int,
         outcome: str,
         note: str | None,
-        about: About | None = None,
         patience: Patience | None = None,
     ) -> Steps[Grant]:
         """Says what was really done. The same receipt twice is one."""
-        about = about or _about_grant(grant_id)
+        grant_id, about = _grant_of(grant)
         sent = {"records": records, "outcome": outcome, **_given({"note": note})}
         call = self._call("POST", f"/v1/grants/{grant_id}/receipt", about, sent)
         try:
@@ -197,11 +196,9 @@ class Conversation:
             answer = error.facts["grant"]  # a first try whose answer was lost
         return _own_grant(grant_id, answer, about)
 
-    def end(
-        self, grant_id: str, about: About | None = None, patience: Patience | None = None
-    ) -> Steps[Grant]:
+    def end(self, grant: str | Request, patience: Patience | None = None) -> Steps[Grant]:
         """Ends a grant early. One that is ended already is no error."""
-        about = about or _about_grant(grant_id)
+        grant_id, about = _grant_of(grant)
         call = self._call("DELETE", f"/v1/grants/{grant_id}", about)
         try:
             answer = yield from self._exchange.carry_out(call, about, patience)
@@ -248,9 +245,14 @@ def _about_request(request_id: str) -> About:
     return About(request_id=request_id)
 
 
-def _about_grant(grant_id: str) -> About:
-    _check(GRANT_ID, grant_id, About(), "the grant's id is none")
-    return About(grant_id=grant_id)
+def _grant_of(given: str | Request) -> tuple[str, About]:
+    """A grant by its id, or by the approved request: then errors name the request."""
+    if isinstance(given, Request):
+        if given.grant is None:
+            raise NotSendable(_about(given), f"it is {given.status}, so there is no grant")
+        return given.grant.id, _about(given)
+    _check(GRANT_ID, given, About(), "the grant's id is none")
+    return given, About(grant_id=given)
 
 
 def _check(pattern: re.Pattern[str], value: str, about: About, fault: str) -> None:
