@@ -1,12 +1,14 @@
-"""A made-up support desk: it prints a customer's profile only once Placet has approved it.
+"""A made-up support desk: it prints a customer's profile only with a grant that Placet redeemed.
 
-Ask, wait, act on an approval alone, else do nothing. README.md beside it says how to run it.
+Ask, wait, redeem, act, account for it, else do nothing: all calls by hand, as in any language.
+README.md beside it says how to run it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +20,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 CUSTOMERS = {"48213": "Dana Weiss, dana.weiss@example.com", "48214": "Timo Brandt, no address"}
 AGENT = "okta:00u1"  # a real desk knows from its own login who asks
 PORT = int(os.environ.get("DESK_PORT", "8090"))
-PAUSES_S = (0, 1, 3)  # before each try to open a request
+PAUSES_S = (0, 1, 3)  # before each try of a call
 PATIENCE_S = float(os.environ.get("DESK_PATIENCE_S", "10"))  # no callback by then: we ask
 WAIT_S = 30  # how long Placet may hold our question
 OVERDUE = timedelta(minutes=1)  # so long after its end Placet has surely said so
@@ -62,21 +64,40 @@ class Receiver:
 
 
 class Placet:
-    """The two calls that a service needs. They raise `LookupError` when there is no outcome."""
+    """The calls that a service needs. They raise `LookupError` when nothing may be done."""
 
     def __init__(self, http: aiohttp.ClientSession, receiver: Receiver) -> None:
         self._http = http
         self._receiver = receiver
 
     async def opened(self, body: Data, key: str) -> Data:
-        """Asks. After silence or a 5xx it asks again with the same key, and so only once."""
+        """Asks. Each try has the same key, so people are asked once."""
+        return await self._tried("/v1/requests", body, "to ask", key=key)
+
+    async def redeemed(self, grant_id: str, act: Data) -> None:
+        """Takes the grant for what will be done now. Each try has the same nonce, so one use."""
+        body = {**act, "nonce": secrets.token_hex(16)}
+        answer = await self._tried(f"/v1/grants/{grant_id}/redeem", body, "to open it")
+        if answer.get("id") != grant_id or answer.get("status") not in ("active", "used"):
+            raise LookupError("the answer to redeem makes no sense")
+
+    async def account_for(self, grant_id: str, records: int) -> None:
+        """Says what was done. A failure is told, and changes nothing: Placet sees it missing."""
+        body = {"records": records, "outcome": "succeeded"}
+        try:
+            await self._tried(f"/v1/grants/{grant_id}/receipt", body, "the receipt")
+        except LookupError as error:
+            print(f"The receipt is not recorded: {error}.", file=sys.stderr)
+
+    async def _tried(self, path: str, body: Data, what: str, key: str | None = None) -> Data:
+        """A POST; after silence or a 5xx once more, with the same bytes."""
         for pause in PAUSES_S:
             await asyncio.sleep(pause)
-            status, answer = await self._call("POST", "/v1/requests", body, key=key)
+            status, answer = await self._call("POST", path, body, key=key)
             if status in (200, 201):
                 return answer
             if 400 <= status < 500:
-                raise LookupError(f"Placet refuses to ask: {answer.get('detail', status)}")
+                raise LookupError(f"Placet refuses {what}: {answer.get('detail', status)}")
         raise LookupError("Placet cannot be asked")
 
     async def outcome(self, data: Data) -> Data:
@@ -105,15 +126,17 @@ class Placet:
             return 0, {}
 
 
-def may_show(data: Data) -> bool:
-    """Only `approved` is an approval, and it holds while its grant is active and in time.
-
-    A later version of Placet has a call to redeem the grant, and then a service must redeem it
-    first. Today nobody but the service itself sees to it that one approval is one look.
-    """
-    if data["status"] != "approved" or data["grant"]["status"] != "active":
-        return False
-    return datetime.now(UTC) < datetime.fromisoformat(data["grant"]["expires_at"])
+async def show(placet: Placet, customer: str, body: Data) -> None:
+    """Prints the profile once this very look is permitted. Raises `LookupError` when it is not."""
+    opened = await placet.opened(body, f"{body['ticket']}-{customer}")
+    print(f"Asked: {opened['id']} is {opened['status']}.", flush=True)
+    data = await placet.outcome(opened)
+    if data["status"] != "approved":
+        raise LookupError(f"the request is {data['status']}")
+    grant_id = data["grant"]["id"]
+    await placet.redeemed(grant_id, {name: body[name] for name in ("action", "subject")})
+    print(f"Approved. The profile of {customer}: {CUSTOMERS[customer]}", flush=True)
+    await placet.account_for(grant_id, records=1)
 
 
 async def look(ticket: str, customer: str, why: str) -> bool:
@@ -126,10 +149,10 @@ async def look(ticket: str, customer: str, why: str) -> bool:
     await web.TCPSite(runner, "127.0.0.1", PORT).start()
     body = {
         "action": "customer.view",
+        "subject": f"customer:{customer}",
         "requester": {"id": AGENT},
         "justification": why,
         "ticket": ticket,
-        "subject": f"customer:{customer}",
         "callback_url": f"http://127.0.0.1:{runner.addresses[0][1]}/placet",
     }
     headers = {"Authorization": f"Bearer {os.environ['PLACET_API_KEY']}"}
@@ -138,20 +161,13 @@ async def look(ticket: str, customer: str, why: str) -> bool:
         async with aiohttp.ClientSession(
             os.environ["PLACET_URL"], headers=headers, timeout=timeout
         ) as http:
-            placet = Placet(http, receiver)
-            opened = await placet.opened(body, f"{ticket}-{customer}")
-            print(f"Asked: {opened['id']} is {opened['status']}.", flush=True)
-            data = await placet.outcome(opened)
+            await show(Placet(http, receiver), customer, body)
+            return True
     except LookupError as error:
         print(f"The profile of {customer} stays closed: {error}.")
         return False
     finally:
         await runner.cleanup()
-    if not may_show(data):
-        print(f"The profile of {customer} stays closed: the request is {data['status']}.")
-        return False
-    print(f"Approved. The profile of {customer}: {CUSTOMERS[customer]}")
-    return True
 
 
 if __name__ == "__main__":
