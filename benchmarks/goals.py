@@ -44,6 +44,21 @@ def policy_goals(results: Json) -> list[Json]:
     return told
 
 
+def client_goals(results: Json) -> list[Json]:
+    """The aims for what the client adds to a call; `is_met` is null where it was not measured."""
+    return [
+        _goal(
+            f"{call}, {kind}: added, {label} ms",
+            "<",
+            2,
+            _at(results, kind, call, f"adds_{label}_ms"),
+        )
+        for kind in ("sync", "async")
+        for call in ("request", "show", "redeem")
+        for label in ("p50", "p99")
+    ]
+
+
 _RATIO = ("post", "results", "64", "ratio")
 _REDEEMED = ("redeem", "results", "64", "ratio")
 _AT_ONCE = ("expiry", "at_once")

@@ -1,4 +1,4 @@
-"""A smoke run of the benchmark that needs no store, so that it does not fall behind the code."""
+"""A smoke run of the benchmarks that need no store, so that they do not fall behind the code."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
-async def test_policy_is_measured_against_every_aim() -> None:
+@pytest.mark.parametrize("name", ["policy", "client"])
+async def test_what_needs_no_store_is_measured_against_every_aim(name: str) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "benchmarks.policy",
+        f"benchmarks.{name}",
         "--quick",
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,

@@ -112,7 +112,8 @@ def test_no_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     client = Placet("https://placet.example", API_KEY)
-    assert client._driver._http._mounts == {}
+    assert isinstance(client._driver._http, httpx.HTTPTransport)
+    assert type(client._driver._http._pool).__name__ == "ConnectionPool"
 
 
 @pytest.mark.parametrize("module", ["approvals.client", "approvals.callback_receiver"])
