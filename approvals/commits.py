@@ -14,7 +14,7 @@ from datetime import datetime
 
 from approvals import lifecycle
 from approvals.change import Change
-from approvals.errors import NotFound, PlacetError, StoreUnavailable
+from approvals.errors import NotFound, NotYours, PlacetError, StoreUnavailable
 from approvals.model import ApprovalRequest, RequestId
 from approvals.store.records import Lease, Records, Stored
 from approvals.store.scripts import Answer
@@ -97,6 +97,11 @@ def by_time(stored: Stored) -> Change:
 def not_found() -> NotFound:
     """There is none, or none of the caller's: nobody learns which."""
     return NotFound("There is no such request.")
+
+
+def not_yours() -> NotYours:
+    """The same to the caller, word for word."""
+    return NotYours(not_found().detail)
 
 
 def too_busy() -> StoreUnavailable:

@@ -14,12 +14,11 @@ from approvals.act import ReceiptSent, Redeem
 from approvals.answer import grant_data
 from approvals.ask import reason_text
 from approvals.change import Change, DenyRule, Receipting, Redeeming, Revoking
-from approvals.commits import Commits
+from approvals.commits import Commits, not_yours
 from approvals.digest import action_digest
 from approvals.errors import (
     GrantDenied,
     NotAllowed,
-    NotYours,
     StoreUnavailable,
     Unauthorized,
 )
@@ -151,7 +150,7 @@ class GrantService:
 
     def _check_own(self, caller: Caller, request: ApprovalRequest) -> None:
         if request.service != caller.service:
-            raise NotYours("There is no such grant.")
+            raise not_yours()
         if request.grant and not self.is_genuine(request):
             _log.error("grant without our seal", extra={"request": request.id})
             raise UnsealedGrant(

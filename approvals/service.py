@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from approvals import lifecycle
 from approvals.allowance import Allowance, terms_of, too_many_pending
@@ -53,7 +53,7 @@ from approvals.privacy.full_view import FullView, full_view
 from approvals.quota import Quota
 from approvals.refusals import Refusals
 from approvals.store.listing import Filter, Page, page_of
-from approvals.store.receipts import Conduct
+from approvals.store.receipts import History
 from approvals.store.records import Lease, Leased, Stored, Tried, used_key
 from approvals.store.scripts import Answer
 from approvals.store.store import Store
@@ -92,9 +92,9 @@ class ApprovalService:
         marks = self._store.marks
         body_mark = marks.body(body)
         key = marks.idempotency(idempotency_key) if idempotency_key else None
-        allowed, conduct = await asyncio.gather(  # in one round trip
+        allowed, history = await asyncio.gather(  # in one round trip
             self._allowance.take(self.configuration.services, caller, ask, key),
-            self._conduct(ask),
+            self._history(ask),
         )
         if allowed.used:
             return await self._repeated(allowed.used, body_mark, allowed.quotas)
@@ -111,7 +111,7 @@ class ApprovalService:
                     marks=marks,
                     body=body,
                     chance=chance,
-                    conduct=conduct,
+                    conduct=history.conduct(at),
                 )
             change = lifecycle.open_request(opening, at)
             terms = terms_of(self.configuration.services, caller, ask, change.request)
@@ -128,12 +128,10 @@ class ApprovalService:
             at = await self._store.records.now()
         raise too_busy()
 
-    async def _conduct(self, ask: Ask) -> Conduct:
+    async def _history(self, ask: Ask) -> History:
         person = self.configuration.people.by_requester_id(ask.requester.id)
-        # A window of thirty days may begin by this host's clock; no deadline hangs on it.
-        now = datetime.now(UTC)
         known = person.id if person else None
-        return await self._store.receipts.conduct(ask.requester.id, known, now)
+        return await self._store.receipts.history(ask.requester.id, known)
 
     async def _found(self, answer: Tried) -> ApprovalRequest | None:
         """The request that an opening has led to: the new one, or one that asks the same."""

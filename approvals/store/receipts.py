@@ -15,8 +15,9 @@ from approvals.signing import Marks
 from approvals.store.keys import Keys
 from approvals.store.pipeline import Pipeline
 from approvals.store.scripts import Write
-from approvals.store.times import millis
+from approvals.store.times import from_millis, millis
 
+MOST_COUNTED = 100
 OVERUSE_COUNTS = timedelta(days=30)  # one larger receipt does not follow a person for ever
 
 
@@ -24,11 +25,25 @@ OVERUSE_COUNTS = timedelta(days=30)  # one larger receipt does not follow a pers
 class Conduct:
     """What policy may ask of a requester. `unreceipted`: grants whose receipt is overdue now.
 
-    `overuse`: receipts of the last 30 days that told of more records than were asked for.
+    `overuse`: receipts of the last 30 days that told of more records than were asked for; at most
+    the newest hundred are counted.
     """
 
     unreceipted: int = 0
     overuse: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is noted of a requester. `overuse` are the newest larger receipts, by when they came."""
+
+    unreceipted: int
+    overuse: tuple[datetime, ...]
+
+    def conduct(self, now: datetime) -> Conduct:
+        """What of it counts at `now`."""
+        since = now - OVERUSE_COUNTS
+        return Conduct(self.unreceipted, sum(at >= since for at in self.overuse))
 
 
 class ReceiptBook:
@@ -39,15 +54,16 @@ class ReceiptBook:
         self._keys = keys
         self._marks = marks
 
-    async def conduct(self, requester: str, person: PersonId | None, now: datetime) -> Conduct:
-        """How it stands with a requester: over all services that ask, and all of their ids."""
+    async def history(self, requester: str, person: PersonId | None) -> History:
+        """What is noted of a requester: over all services that ask, and all of their ids."""
         mark = _mark(self._marks, requester, person)
-        since = str(millis(now - OVERUSE_COUNTS))
+        newest = ("ZREVRANGE", self._keys.overuse(mark), 0, MOST_COUNTED - 1, "WITHSCORES")
         unreceipted, overuse = await asyncio.gather(
             self._pipeline.run("ZCARD", self._keys.unreceipted(mark)),
-            self._pipeline.run("ZCOUNT", self._keys.overuse(mark), since, "+inf"),
+            self._pipeline.run(*newest),
         )
-        return Conduct(cast("int", unreceipted), cast("int", overuse))
+        times = cast("list[bytes]", overuse or [])[1::2]
+        return History(cast("int", unreceipted or 0), tuple(map(from_millis, times)))
 
 
 def writes_of_receipt(

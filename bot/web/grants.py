@@ -39,11 +39,10 @@ class GrantRoutes:
     async def redeem(self, request: Request) -> Response:
         """`POST /v1/grants/{id}/redeem`"""
         caller, of = self._authenticator.caller(request), _request_id(request)
-        with self._counted("redeem"):
+        with self._counting("redeem"):
             sent = Redeem.parse(parse_object(await read_body(request)))
             redeemed = await self._service.redeem(caller, of, sent)
-        if not redeemed.is_new:
-            self._metrics.grant_called("redeem", "repeated")
+        self._metrics.grant_called("redeem", "done" if redeemed.is_new else "repeated")
         return self._answers.grant(
             redeemed.request,
             redeemed.grant,
@@ -54,9 +53,10 @@ class GrantRoutes:
     async def receipt(self, request: Request) -> Response:
         """`POST /v1/grants/{id}/receipt`"""
         caller, of = self._authenticator.caller(request), _request_id(request)
-        with self._counted("receipt"):
+        with self._counting("receipt"):
             sent = ReceiptSent.parse(parse_object(await read_body(request)))
             after = await self._service.give_receipt(caller, of, sent)
+        self._metrics.grant_called("receipt", "done")
         if after.is_overused:
             self._metrics.receipt_larger()
         return self._answered(after)
@@ -64,8 +64,9 @@ class GrantRoutes:
     async def end(self, request: Request) -> Response:
         """`DELETE /v1/grants/{id}`"""
         caller, of = self._authenticator.caller(request), _request_id(request)
-        with self._counted("end"):
+        with self._counting("end"):
             after = await self._service.end(caller, of)
+        self._metrics.grant_called("end", "done")
         return self._answered(after)
 
     def _answered(self, request: ApprovalRequest) -> Response:
@@ -74,13 +75,12 @@ class GrantRoutes:
         return self._answers.grant(request, request.grant)
 
     @contextmanager
-    def _counted(self, call: GrantCall) -> Iterator[None]:
+    def _counting(self, call: GrantCall) -> Iterator[None]:
         try:
             yield
         except PlacetError as error:
             self._metrics.grant_called(call, error.code)
             raise
-        self._metrics.grant_called(call, "done")
 
 
 def _request_id(request: Request) -> RequestId:

@@ -123,7 +123,8 @@ async def expired_with_others(placet: Placet, request: ApprovalRequest) -> None:
     await _overdue(placet, request)
     claimed = await placet.store.deadlines.claim()
     lease = Lease(request.id, claimed.lease_end)
-    assert [one.id for one in await placet.service.on_deadlines([lease])] == [request.id]
+    changes = await placet.service.on_deadlines([lease])
+    assert [change.request.id for change in changes] == [request.id]
 
 
 async def _overdue(placet: Placet, request: ApprovalRequest) -> None:

@@ -499,8 +499,9 @@ async def test_receipts_larger_than_asked_are_counted_for_thirty_days(
 
     assert (again.policy.rule, again.asked.overuse) == ("took-too-much", 2)
     now = await placet.store.records.now()
-    later = await placet.store.receipts.conduct("okta:00u1", JONAS, now + timedelta(days=31))
-    assert later.overuse == 0
+    history = await placet.store.receipts.history("okta:00u1", JONAS)
+    assert history.conduct(now).overuse == 2
+    assert history.conduct(now + timedelta(days=31)).overuse == 0
 
 
 async def test_a_fit_for_approving_store_is_needed_to_redeem(placet: Placet) -> None:

@@ -17,13 +17,16 @@ from approvals.service import ApprovalService
 from approvals.store.health import Demands
 from approvals.store.store import Store
 from bot.web import body
-from bot.web.openapi import ANYWHERE, document
+from bot.web.openapi import document
+from bot.web.openapi_parts import ANYWHERE
 from bot.web.problems import KINDS, TYPE_PREFIX, slug
 from bot.web.protocol import Bounds
+from tests.bot.web import grant_calls
 from tests.bot.web.conftest import Web, make_web, wait_until
 from tests.bot.web.test_server import HOST, PATIENT, Peer, site
 from tests.configurations import ask
 from tests.conftest import SECRETS, Engine, Placet, RealServer, start_real_server
+from tests.granting import body_of
 from tests.limiting import limited
 from tests.servers.asgi_client import Answered
 
@@ -155,6 +158,7 @@ PROVOKED: dict[Call, dict[str, Provoke]] = {
         "already-final": cancelled_twice,
     },
     READYZ: {"not-ready": unready},
+    **grant_calls.PROVOKED,
 }
 # Provoked by the stores below.
 OF_STORES: dict[Call, set[str]] = {
@@ -162,6 +166,7 @@ OF_STORES: dict[Call, set[str]] = {
     LIST: {"store-unavailable", "not-confirmed"},
     SHOW: {"store-unavailable", "not-confirmed"},
     CANCEL: {"store-unavailable", "not-confirmed"},
+    **{of: {"store-unavailable", "not-confirmed"} for of in grant_calls.PROVOKED},
 }
 
 
@@ -217,7 +222,9 @@ def told_by(web: Web, of: Call) -> Awaitable[Answered]:
     method, path = of
     headers = web.auth() | {"Content-Type": "application/json"}
     content = json.dumps(ask()).encode() if of == OPEN else b""
-    target = path.replace("{request_id}", NOBODYS)
+    if path.endswith(("/redeem", "/receipt")):
+        content = body_of(path.rpartition("/")[2])
+    target = path.replace("{request_id}", NOBODYS).replace("{grant_id}", grant_calls.NOBODYS)
     return web.client.call(method.upper(), target, headers, content)
 
 
