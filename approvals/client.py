@@ -80,8 +80,8 @@ Params = Mapping[str, Any]
 class WaitDetails(Details, total=False):
     """What a guard takes besides: a key of your own, and how it waits.
 
-    With an `idempotency_key` of your own nothing is taken back when the waiting ends: the same
-    call finds the same request again.
+    With an `idempotency_key` of your own, or `reuse_pending`, nothing is taken back when the
+    waiting ends: others may wait for the same request, and the same call finds it again.
     """
 
     idempotency_key: str

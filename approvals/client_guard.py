@@ -95,9 +95,11 @@ class Passage:
     def abandon(self, error: BaseException) -> Steps[None]:
         """The body will not run: takes back what is open, best effort and briefly.
 
-        Not where the key is the caller's own: others may wait for the same request, or come back.
+        Not where others may wait for the same request, or the caller come back to it: with a key
+        of the caller's own, and with `reuse_pending`.
         """
-        if self._request is None or self._waiting.idempotency_key or _is_over(error):
+        is_shared = self._waiting.idempotency_key or self._wish.details.get("reuse_pending")
+        if self._request is None or is_shared or _is_over(error):
             return
         try:
             yield from self._take_back(self._request, error)

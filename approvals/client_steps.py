@@ -47,6 +47,7 @@ class Details(TypedDict, total=False):
     expires_in: int
     grant_ttl: int
     callback_url: str
+    reuse_pending: bool
     requester_name: str
 
 

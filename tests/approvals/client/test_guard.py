@@ -133,6 +133,10 @@ async def test_a_request_nobody_waits_for_any_more_is_taken_back(face: Face) -> 
 async def test_one_that_others_may_wait_for_stays(face: Face) -> None:
     face.placet.after_polls = 999
     with pytest.raises(ClientError, match="not decided in time"):
+        await face.guarded(never, timeout=1, reuse_pending=True)
+    assert "cancel" not in face.placet.names()
+    face.placet.requests.clear()
+    with pytest.raises(ClientError, match="not decided in time"):
         await face.guarded(never, timeout=1, idempotency_key="ZD-1")
     face.placet.after_polls = 1
     await face.guarded(nothing, timeout=1, idempotency_key="ZD-1")
