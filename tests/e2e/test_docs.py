@@ -52,8 +52,9 @@ from tests.configurations import CALLBACK_SECRET
 from tests.e2e.processes import command, demo, http, stopped
 
 ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "examples/service/README.md"
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), EXAMPLE]
+BY_HAND = ROOT / "examples/service/README.md"
+EXAMPLES = sorted((ROOT / "examples").glob("*/README.md"))
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *EXAMPLES]
 POLICY = ROOT / "docs/writing-policy.md"
 SERVICES, OPERATORS = ROOT / "docs/for-services.md", ROOT / "docs/for-operators.md"
 PICTURES = {f"pictures/{file.name}" for file in (ROOT / "docs/pictures").glob("*.png")}
@@ -87,7 +88,7 @@ async def shell(script: str, directory: Path, **environment: str) -> str:
     return told.decode()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.stem}")
 def test_every_link_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
@@ -322,7 +323,7 @@ def test_every_message_it_explains_is_one_of_ours(message: str) -> None:
 
 
 async def test_the_example_finds_its_access_as_its_page_says(tmp_path: Path) -> None:
-    lines = block(EXAMPLE, "sh", "support_desk.py").splitlines()
+    lines = block(BY_HAND, "sh", "support_desk.py").splitlines()
     exports = [line for line in lines if line.startswith("export")]
     assert (ROOT / "examples/service/support_desk.py").exists()
     assert len(exports) == 3
