@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -71,6 +71,7 @@ class Cards:
     )
 
     call_s: float = CALL_S
+    face: Callable[[ApprovalRequest], Card] = draw
 
     def targets(self, place: str) -> list[Target]:
         return [Target("slack", self.port, channel) for channel in self.places.get(place, ())]
@@ -82,7 +83,7 @@ class Cards:
             placet.service,
             placet.store,
             self.targets,
-            draw=draw,
+            draw=self.face,
             superseded=superseded,
             call_s=self.call_s,
         )

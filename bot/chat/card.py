@@ -14,7 +14,7 @@ from approvals.model import Frozen, PersonId, RequestId, Status
 
 # `info` and `refused` are answers to one person; the others are a request's state.
 State = Status | Literal["info", "refused"]
-Action = Literal["review", "approve", "deny", "cancel"]
+Action = Literal["review", "approve", "deny", "cancel", "revoke"]
 Style = Literal["primary", "danger", "plain"]
 
 STATE_WORDS: dict[State, str] = {
@@ -161,6 +161,11 @@ class Form(Frozen):
 def plain(line: Line) -> str:
     """A line as text alone, times in UTC."""
     return "".join(_plain(span) for span in line)
+
+
+def many(number: int, noun: str) -> str:
+    """`1 request`, `1,240 requests`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _plain(span: Span) -> str:

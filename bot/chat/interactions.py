@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 
-from approvals.errors import AlreadyFinal, NotAllowed, PlacetError, ReasonRequired
+from approvals.errors import AlreadyFinal, GrantOver, NotAllowed, PlacetError, ReasonRequired
 from approvals.model import ApprovalRequest, Origin, Person
 from approvals.service import ApprovalService
 from bot.chat.card import Action
@@ -37,6 +37,7 @@ class Interactions:
             "approve": self._approve,
             "deny": self._deny,
             "cancel": self._cancel,
+            "revoke": self._revoke,
         }
 
     async def on_click(self, port: ChatPort, click: Click) -> None:
@@ -88,9 +89,15 @@ class Interactions:
         )
         await port.reply_privately(click, self._replies.cancelled(after))
 
+    async def _revoke(self, port: ChatPort, click: Click, person: Person) -> None:
+        after = await self._service.grants.revoke(
+            click.request, person.id, _origin(click), reason=click.inputs.get("reason")
+        )
+        await port.reply_privately(click, self._replies.revoked(after))
+
     async def _as_it_is(self, click: Click, error: PlacetError) -> ApprovalRequest | None:
         """The request that a refusal tells of, where it says who was first."""
-        if not isinstance(error, AlreadyFinal):
+        if not isinstance(error, AlreadyFinal | GrantOver):
             return None
         try:
             return await self._service.card_facts(click.request)

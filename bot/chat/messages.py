@@ -11,22 +11,23 @@ from collections.abc import Callable, Iterator, Sequence
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from approvals.model import ApprovalRequest, Escalation, Grant, Person, PersonId, Requester, Review
+from approvals.grants import may_revoke
+from approvals.model import ApprovalRequest, Escalation, Person, PersonId, Requester, Review
 from approvals.policy.people import People
 from approvals.privacy.full_view import FullView
 from approvals.standing import (
     all_of,
     asked_next,
     may_approve,
-    may_decide,
     may_vote,
     why_no_approval,
 )
+from bot.chat.access import access, receipt
+from bot.chat.access import steps as access_steps
+from bot.chat.buttons import button, buttons_for, channel_buttons, revoke_button
 from bot.chat.card import (
-    Action,
     Button,
     Card,
-    Confirm,
     Fact,
     Form,
     Input,
@@ -37,8 +38,8 @@ from bot.chat.card import (
     Quote,
     Said,
     Step,
-    Style,
     Who,
+    many,
     plain,
 )
 
@@ -46,6 +47,7 @@ _TRIAL = "Trial: the store of this deployment may lose decisions."
 _NO_ACCESS = " No access was given."
 _REASON = "Do not write personal data here."
 _WHY_DENIED = Input(name="reason", label="Why is it denied?", hint=_REASON, is_required=True)
+_WHY_REVOKED = Input(name="reason", label="Reason, if you revoke the access", hint=_REASON)
 _CANCELLED_BY = {
     "by_service": "by the service",
     "by_requester": "by the requester",
@@ -67,11 +69,11 @@ class Messages:
 
     def channel_card(self, request: ApprovalRequest) -> Card:
         """The card that everybody in a channel sees, whatever state the request is in."""
-        return self._card(request, self._channel_buttons(request))
+        return self._card(request, channel_buttons(request))
 
     def personal_card(self, request: ApprovalRequest, person: Person) -> Card:
         """The card as one person sees it who may see it: with what they can do, and its story."""
-        card = self._card(request, self._buttons_for(request, person))
+        card = self._card(request, buttons_for(request, person))
         return card.model_copy(update={"steps": tuple(self.steps(request))})
 
     def superseded(self, request: ApprovalRequest) -> Card:
@@ -93,14 +95,14 @@ class Messages:
             }
         )
         if not may_vote(request, person):
-            return Form(title="Request in full", card=card)
-        deny = _button("deny", "Deny", request, "danger")
+            return _only_read(request, card, person)
+        deny = button("deny", "Deny", request, "danger")
         if not may_approve(request, person):
             why_not = (why_no_approval(request, person) or "",)
             card = card.model_copy(update={"notes": (*card.notes, why_not)})
             form = Form(title="Review this request", card=card)
             return form.model_copy(update={"inputs": (_WHY_DENIED,), "submits": (deny,)})
-        approve = _button("approve", "Approve", request, "primary")
+        approve = button("approve", "Approve", request, "primary")
         reason = Input(name="reason", label="Reason or comment (a denial needs one)", hint=_REASON)
         return Form(
             title="Review this request", card=card, inputs=(reason,), submits=(approve, deny)
@@ -113,15 +115,13 @@ class Messages:
     def deny_form(self, request: ApprovalRequest) -> Form:
         """Asks for the reason that a denial needs."""
         card = self._card(request, ())
-        deny = _button("deny", "Deny", request, "danger")
+        deny = button("deny", "Deny", request, "danger")
         return Form(title="Deny this request", card=card, inputs=(_WHY_DENIED,), submits=(deny,))
 
     def listing(self, requests: Sequence[ApprovalRequest], person: Person, most: int) -> Listing:
         """The requests that wait, the next to expire first; at most `most` rows."""
         count = len(requests)
-        title = (
-            "Nothing waits for a decision" if not count else f"{_many(count, 'request')} waiting"
-        )
+        title = "Nothing waits for a decision" if not count else f"{many(count, 'request')} waiting"
         items = tuple(self._item(request, person) for request in requests[:most])
         note = f"The next {most} to expire are shown." if count > most else ""
         return Listing(title=title, text=f"{title}. {note}".strip(), items=items, note=note)
@@ -137,7 +137,7 @@ class Messages:
             return ()
         at: Line = (" at ", Moment(at=decision.at), ".")
         if decision.outcome == "approved":
-            return ("Approved", *self._by(request), *at, *_access(request.grant))
+            return ("Approved", *self._by(request), *at, *access(request, self.who))
         if decision.outcome == "denied":
             return ("Denied", *self._by(request), *at, _NO_ACCESS)
         if decision.outcome == "cancelled":
@@ -191,7 +191,7 @@ class Messages:
 
     def _notes(self, request: ApprovalRequest) -> Iterator[Line]:
         if request.is_final:
-            yield self.outcome(request)
+            yield from filter(None, (self.outcome(request), receipt(request)))
         else:
             for review in request.approvals:
                 yield (self.who(review.person), " approved at ", Moment(at=review.at), ".")
@@ -206,35 +206,13 @@ class Messages:
     def _sentence(self, request: ApprovalRequest) -> str:
         asked = request.asked
         count = asked.record_count
-        records = "" if count is None else f", {_many(count, 'record')}"
+        records = "" if count is None else f", {many(count, 'record')}"
         who = plain(self.requester(asked.requester))
         state = self.outcome(request) or (f"{votes(request)}. ", *self.missing(request))
+        state = (*state, " ", *receipt(request)) if receipt(request) else state
         about = f"{asked.title}, asked by {who} through {request.service}{records}"
         heading = "Approval needed: " if not request.is_final else ""
         return f"{heading}{about}. {plain(state)} Request {request.id}."
-
-    def _channel_buttons(self, request: ApprovalRequest) -> tuple[Button, ...]:
-        if request.is_final:
-            return ()
-        review = _button("review", "Review", request, "plain" if _is_quick(request) else "primary")
-        deny = _button("deny", "Deny", request, "danger")
-        if not _is_quick(request):
-            return (review, deny)
-        quick = _button("approve", "Approve", request, "primary")
-        return (quick.model_copy(update={"confirm": _confirm(request)}), review, deny)
-
-    def _buttons_for(self, request: ApprovalRequest, person: Person) -> tuple[Button, ...]:
-        buttons = list(self._channel_buttons(request)) if may_vote(request, person) else []
-        if not may_approve(request, person):
-            buttons = [button for button in buttons if button.action != "approve"]
-        may_look = may_decide(request, person) or "auditor" in person.roles
-        if may_look and not buttons:
-            buttons.append(_button("review", "Details", request))
-        may_cancel = person.id == request.asked.requester.person or "admin" in person.roles
-        if may_cancel and not request.is_final:
-            cancel = _button("cancel", "Cancel request", request)
-            buttons.append(cancel.model_copy(update={"confirm": _confirm_cancel(request)}))
-        return tuple(buttons)
 
     def _steps(self, request: ApprovalRequest) -> Iterator[Step]:
         asked_by = ("Asked by ", *self.requester(request.asked.requester))
@@ -252,8 +230,7 @@ class Messages:
             yield Step(at=at, line=(f"Escalation {number}: {_added(escalation)}",))
         if request.decision:
             yield Step(at=request.decision.at, line=(_OUTCOMES[request.decision.outcome],))
-        if request.grant and request.grant.status == "ended":
-            yield Step(at=request.grant.expires_at, line=("The access has ended",))
+        yield from access_steps(request, self.who)
 
     def _by(self, request: ApprovalRequest) -> Line:
         by = request.decision.by if request.decision else ()
@@ -270,16 +247,11 @@ class Messages:
         who = self.requester(request.asked.requester)
         until = Moment(at=request.expires_at, is_deadline=True)
         line: Line = (request.asked.title, ", asked by ", *who, f". {votes(request)}, by ", until)
-        buttons = self._buttons_for(request, person)
+        buttons = buttons_for(request, person)
         review = next((button for button in buttons if button.action == "review"), None)
         return Item(line=line, button=review)
 
 
-_GRANTS = {
-    "used": " The access has been used.",
-    "ended": " The access has ended.",
-    "revoked": " The access has been revoked.",
-}
 _OUTCOMES = {
     "approved": "The request is approved",
     "denied": "The request is denied",
@@ -288,17 +260,18 @@ _OUTCOMES = {
 }
 
 
-def _access(grant: Grant | None) -> Line:
-    if grant is None:
-        return ()
-    if grant.status == "active":
-        return (" Access may be used until ", Moment(at=grant.expires_at), ".")
-    return (_GRANTS[grant.status],)
+def _only_read(request: ApprovalRequest, card: Card, person: Person) -> Form:
+    """For who has no vote: the request, and the access to take back for who may."""
+    form = Form(title="Request in full", card=card)
+    if not may_revoke(request, person):
+        return form
+    submits = (revoke_button(request),)
+    return form.model_copy(update={"inputs": (_WHY_REVOKED,), "submits": submits})
 
 
 def votes(request: ApprovalRequest) -> str:
     """`1 of 2 approvals`."""
-    return f"{len(request.approvals)} of {_many(request.policy.threshold, 'approval')}"
+    return f"{len(request.approvals)} of {many(request.policy.threshold, 'approval')}"
 
 
 def _steps_taken(request: ApprovalRequest) -> Iterator[Line]:
@@ -324,32 +297,6 @@ def _verb(request: ApprovalRequest, review: Review) -> str:
     return f" approved in stage {review.stage + 1} of {stages}" if stages > 1 else " approved"
 
 
-def _is_quick(request: ApprovalRequest) -> bool:
-    return request.policy.quick_approve
-
-
-def _confirm(request: ApprovalRequest) -> Confirm:
-    records = request.asked.record_count
-    size = f" for {_many(records, 'record')}" if records is not None else ""
-    seconds = int(request.grant_ttl.total_seconds())
-    lasts = _many(seconds, "second") if seconds % 60 else _many(seconds // 60, "minute")
-    text = f"{request.asked.title}{size}. The access lasts {lasts}."
-    return Confirm(title="Approve without looking at the details?", text=text, yes="Approve")
-
-
-def _confirm_cancel(request: ApprovalRequest) -> Confirm:
-    text = f"{request.asked.title}. Nobody can approve it then; {request.service} has to ask anew."
-    return Confirm(title="Cancel this request?", text=text, yes="Cancel request")
-
-
-def _button(action: Action, label: str, request: ApprovalRequest, style: Style = "plain") -> Button:
-    said = f"{label}: {request.asked.title}, request {request.id}"
-    return Button(
-        action=action, label=label, said=said, style=style,
-        request=request.id, revision=request.revision,
-    )  # fmt: skip
-
-
 def _details(view: FullView) -> Iterator[Fact]:
     for label, value in (
         ("Name given by the service", view.given_name),
@@ -362,7 +309,7 @@ def _details(view: FullView) -> Iterator[Fact]:
     for field in view.fields:
         yield Fact(label=f"Field {field.name}", line=(Said(text=field.value),))
     if view.hidden_fields:
-        yield Fact(label="Not shown", line=(_many(view.hidden_fields, "more field"),))
+        yield Fact(label="Not shown", line=(many(view.hidden_fields, "more field"),))
     # Of where somebody is and what they hold Placet knows only what the service says.
     for name, claim in view.context.items():
         yield Fact(label=f"{name}, says the service", line=(Said(text=_shown(claim)),))
@@ -378,11 +325,11 @@ def _quotes(view: FullView) -> Iterator[Quote]:
             "Why it was denied" if view.request["status"] == "denied" else "Why it was cancelled"
         )
         yield Quote(label=label, text=view.said)
+    if view.revoking:
+        yield Quote(label="Why the access was revoked", text=view.revoking)
+    if view.receipt_note:
+        yield Quote(label="With the receipt, in the service's words", text=view.receipt_note)
 
 
 def _shown(value: JsonValue) -> str:
     return value if isinstance(value, str) else to_json(value).decode()
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

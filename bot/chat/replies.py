@@ -6,6 +6,8 @@ from approvals.errors import (
     AlreadyFinal,
     AlreadyReviewed,
     DeniedByPolicy,
+    GrantExpired,
+    GrantOver,
     InvalidRequest,
     NotApprover,
     NotFound,
@@ -16,7 +18,8 @@ from approvals.errors import (
     StoreFailure,
 )
 from approvals.model import ApprovalRequest
-from bot.chat.card import Card, Line, State, plain
+from bot.chat.access import access
+from bot.chat.card import Card, Line, Moment, State, plain
 from bot.chat.messages import Messages, votes
 
 _NOTHING_CHANGED = "Nothing was changed."
@@ -58,11 +61,20 @@ class Replies:
         """They took the request back."""
         return self._told(request, (f"The request is cancelled. {_told_to(request)}",))
 
+    def revoked(self, request: ApprovalRequest) -> Card:
+        """They took the access back."""
+        is_used = request.grant is not None and bool(request.grant.redemptions)
+        done = " What was done under it stays done." if is_used else " It had not been used."
+        return self._told(request, (f"You revoked the access. {_told_to(request)}{done}",))
+
     def refused(self, error: PlacetError, request: ApprovalRequest | None = None) -> Card:
         """Why it does not count, as far as is known, who was first, and what to do next."""
         if isinstance(error, AlreadyFinal) and request and request.is_final:
             line = ("It is already decided. ", *self._messages.outcome(request), " ")
             return _card("refused", request, (*line, _NOTHING_CHANGED))
+        if isinstance(error, GrantOver):
+            over = self._over(error, request)
+            return _card("refused", request, ("There is nothing left to revoke.", *over))
         if isinstance(error, DeniedByPolicy):
             return _card("refused", request, (error.detail,))
         if isinstance(error, StoreFailure):
@@ -75,6 +87,16 @@ class Replies:
 
     def _outcome(self, request: ApprovalRequest) -> Line:
         return (*self._messages.outcome(request), f" {_told_to(request)}")
+
+    def _over(self, error: GrantOver, request: ApprovalRequest | None) -> Line:
+        """How the access ended; the error's own words are for a service."""
+        grant = request.grant if request else None
+        if request is None or grant is None:
+            return (f" {_NOTHING_CHANGED}",)
+        told = access(request, self._messages.who)
+        if isinstance(error, GrantExpired) and grant.status == "active":  # not yet made visible
+            told = (" The time of the access was up at ", Moment(at=grant.expires_at), ".")
+        return (*told, f" {_NOTHING_CHANGED}")
 
     def _told(self, request: ApprovalRequest, line: Line) -> Card:
         return _card("info", request, line)

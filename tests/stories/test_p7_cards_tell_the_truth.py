@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from approvals.act import Redeem
 from approvals.errors import Refusal
 from approvals.model import ApprovalRequest, Vote
 from approvals.policy.loader import Configuration
-from tests.conftest import ANNA, BEN, CLEO, CRM, Placet
+from bot.chat.messages import Messages
+from tests.conftest import ANNA, BEN, CLEO, CLI, CRM, JONAS, Placet
 from tests.notifying import DESK, DUTY, Cards, notifying
 from tests.servers.recording_port import Fault, RecordingPort, breaks, busy, loses_the_reply
 from tests.stories.telling import asks, looks_and_votes, passes, set_store_time, time_works
@@ -100,6 +102,40 @@ async def _ends(placet: Placet, request: ApprovalRequest, ending: str) -> Approv
     await passes(placet, request, timedelta(0))
     (after,) = await time_works(placet)
     return after
+
+
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [
+        ("redeem", "The access was used at "),
+        ("end", "crm ended the access early at "),
+        ("revoke", "Jonas Berg revoked the access at "),
+    ],
+)
+async def test_what_became_of_the_access_stands_on_the_card_without_a_button(
+    placet: Placet, cards: Cards, port: RecordingPort, way: str, told: str
+) -> None:
+    cards.face = Messages(lambda: placet.service.configuration.people).channel_card
+    request = await asks(placet)
+    await cards.goes_round()
+    approved = await looks_and_votes(placet, ANNA, request.id)
+    await falls_quiet(cards)
+    (card,) = port.cards(DESK)
+    assert "Access may be used until " in card.text
+
+    grants = placet.service.grants
+    if way == "redeem":
+        sent = Redeem.parse({"nonce": "n1", "digest": approved.digest})
+        await grants.redeem(CRM, request.id, sent)
+    elif way == "end":
+        await grants.end(CRM, request.id)
+    else:
+        await grants.revoke(request.id, JONAS, CLI)
+    await falls_quiet(cards)
+
+    (card,) = port.cards(DESK)
+    assert (card.state, told in card.text) == ("approved", True)
+    assert port.live(DESK) == []
 
 
 async def test_after_a_restart_the_same_message_is_edited(

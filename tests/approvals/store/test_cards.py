@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from redis.asyncio import Redis
 
-from approvals import lifecycle
-from approvals.change import Change, Voting
+from approvals import grants, lifecycle
+from approvals.change import Change, DenyRule, Receipting, Redeeming, Revoking, Voting
 from approvals.model import Escalation, MatchedPolicy, RequestId
 from approvals.store.cards import CardPlace, card_place
 from approvals.store.keys import Keys
@@ -120,6 +121,50 @@ async def test_a_view_and_a_grants_natural_end_are_not_drawn(store: Store) -> No
     at = stored.now + GRANT_TTL
     await commit(store, stored, lifecycle.on_deadline(stored.request, at))
     assert await drawn(store) == []
+
+
+async def test_what_became_of_an_access_is_drawn_and_one_use_of_several_is_not(
+    store: Store,
+) -> None:
+    stored = await opened(
+        store, policy(notify=("desk",), receipt_within=MINUTE, quick_approve=True)
+    )
+    stored = await commit(store, stored, Change(stored.request.model_copy(update={"uses": 2}), ()))
+    stored = await commit(store, stored, vote(stored))
+    for change, is_drawn in (
+        (_redeem("first"), False),
+        (_redeem("second"), True),
+        (lambda one: grants.on_deadline(one.request, one.now + MINUTE, is_wrong=False), True),
+        (lambda one: grants.give_receipt(one.request, Receipting(3, "succeeded"), one.now), True),
+    ):
+        await drawn(store)
+        stored = await commit(store, stored, change(stored))
+        assert await drawn(store) == (["req_1|desk"] if is_drawn else [])
+
+
+@pytest.mark.parametrize("way", ["by its service", "by a person", "by a rule"])
+async def test_an_access_that_ends_before_its_time_is_drawn(store: Store, way: str) -> None:
+    stored = await opened(store, policy(notify=("desk",), quick_approve=True))
+    stored = await commit(store, stored, vote(stored))
+    await drawn(store)
+    request, now = stored.request, stored.now
+    rule = DenyRule("freeze", None, "v2")
+    denied = grants.redeem(request, _redeeming(stored, "n"), now, policy="v2", denied_by=rule)
+    ways = {
+        "by its service": grants.end(request, now),
+        "by a person": grants.revoke(request, Revoking(ANNA, CLI), now),
+        "by a rule": denied,
+    }
+    await commit(store, stored, ways[way])
+    assert await drawn(store) == ["req_1|desk"]
+
+
+def _redeeming(stored: Stored, nonce: str) -> Redeeming:
+    return Redeeming(stored.request.digest, nonce, {}, "127.0.0.1")
+
+
+def _redeem(nonce: str) -> Callable[[Stored], Change | None]:
+    return lambda one: grants.redeem(one.request, _redeeming(one, nonce), one.now, policy="v1")
 
 
 @pytest.mark.parametrize("decision", ["approve", "deny"])
