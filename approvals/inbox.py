@@ -81,6 +81,16 @@ class Inbox:
 
         return await self._first(limit, self._pages_of_recent(), is_wanted)
 
+    async def granted(self, person: PersonId, limit: int) -> tuple[ApprovalRequest, ...]:
+        """What may still be done under an approval, newest first, among as many as `recent`."""
+        viewer = self._known(person)
+
+        def is_wanted(request: ApprovalRequest) -> bool:
+            is_open = request.grant is not None and request.grant.status == "active"
+            return is_open and _may_see(viewer, request)
+
+        return await self._first(limit, self._pages_of_recent(), is_wanted)
+
     def _known(self, person: PersonId) -> Person:
         known = self._configuration().people.person(person)
         if known is None:

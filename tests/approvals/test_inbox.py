@@ -263,3 +263,20 @@ async def test_only_so_many_are_read_for_what_has_ended(
     await opened_many(store, RECENT_SCAN + 50)
     assert await inbox.recent(OLGA, 10) == ()
     assert sum(loaded) == RECENT_SCAN
+
+
+async def test_an_open_access_is_found_by_who_may_see_it_until_it_is_over(
+    placet: Placet, inbox: Inbox
+) -> None:
+    older = await looks_and_votes(placet, BEN, (await asks(placet)).id)
+    newer = await looks_and_votes(placet, ANNA, (await asks(placet)).id)
+    await asks(placet)
+    await looks_and_votes(placet, BEN, (await asks(placet)).id, "deny", "No")
+    for person in EVERYBODY:
+        seen = [] if person == CLEO else [newer.id, older.id]
+        assert ids(await inbox.granted(person, 10)) == seen
+    assert ids(await inbox.granted(ANNA, 1)) == [newer.id]
+    await placet.service.grants.revoke(newer.id, BEN, CLI)
+    assert ids(await inbox.granted(ANNA, 10)) == [older.id]
+    with pytest.raises(NotAllowed):
+        await inbox.granted(STRANGER, 10)

@@ -59,7 +59,7 @@ async def test_two_approvers_reach_a_quorum_and_each_sees_the_other(desk: Desk) 
 
         told = re.compile(rf"Approved by Anna Ek and Ben Okafor at {AT}\.")
         for one in (anna.page, ben.page):
-            await expect(card_in(one, "reviewed", request)).to_contain_text(told)
+            await expect(card_in(one, "granted", request)).to_contain_text(told)
             await card(one, request).get_by_text("Timeline").click()
             for step in ("Asked by Mira Novak", "Anna Ek approved", "Ben Okafor approved"):
                 row = card(one, request).locator("li", has_text=step)

@@ -54,7 +54,7 @@ async def test_the_whole_way_by_keyboard_alone(desk: Desk) -> None:
         await _tab_to(page, vote(page, "Approve"))
         await keys.press("Enter")
         await expect(reply(page)).to_contain_text("You approved it.")
-        await expect(card_in(page, "reviewed", approved)).to_be_visible()
+        await expect(card_in(page, "granted", approved)).to_be_visible()
         await expect(press(page, approved, "Details")).to_be_focused()
 
         await _tab_to(page, press(page, denied, "Deny"))
@@ -107,7 +107,7 @@ async def test_focus_stays_where_it_is_while_the_page_changes(desk: Desk) -> Non
         await expect(card_in(anna.page, "waiting", new)).to_be_visible()
         await expect(press(anna.page, request, "Deny")).to_be_focused()
         await desk.approve("cleo", request)
-        await expect(card_in(anna.page, "settled", request)).to_be_focused()
+        await expect(card_in(anna.page, "granted", request)).to_be_focused()
 
 
 async def test_focus_is_not_lost_when_a_reply_is_closed(desk: Desk) -> None:

@@ -54,12 +54,12 @@ async def test_a_tab_without_a_line_says_so_and_heals_by_itself(desk: Desk) -> N
         await expect(card(page, new)).to_have_count(0)
 
         await page.unroute("**/console/events")
-        await expect(card_in(page, "settled", decided)).to_contain_text("Approved by Ben Okafor")
+        await expect(card_in(page, "granted", decided)).to_contain_text("Approved by Ben Okafor")
         await expect(card_in(page, "waiting", new)).to_be_visible()
         await expect(page.locator("#offline")).to_be_hidden()
         await review(page, other)
         await vote(page, "Approve").click()
-        await expect(card_in(page, "reviewed", other)).to_contain_text("Approved by Anna Ek")
+        await expect(card_in(page, "granted", other)).to_contain_text("Approved by Anna Ek")
         assert [told for told in screen.faults if not NO_LINE.match(told)] == []
     assert await desk.status(other) == ("approved", ["anna"])
 
@@ -75,7 +75,7 @@ async def test_a_stream_that_falls_silent_is_opened_anew(desk: Desk) -> None:
         await desk.approve("ben", decided)
         await page.evaluate("() => { window.EventSource = window.Loud }")
         await page.clock.fast_forward("01:00")
-        await expect(card_in(page, "settled", decided)).to_contain_text("Approved by Ben Okafor")
+        await expect(card_in(page, "granted", decided)).to_contain_text("Approved by Ben Okafor")
         assert screen.faults == []
 
 
@@ -131,7 +131,7 @@ async def test_a_page_outlives_a_restart_of_the_server(
             await expect(page.locator("#offline")).to_be_hidden()
             await review(page, request)
             await vote(page, "Approve").click()
-            await expect(card_in(page, "reviewed", request)).to_contain_text("by Ben Okafor")
+            await expect(card_in(page, "granted", request)).to_contain_text("by Ben Okafor")
             kept = await page.locator("meta[name=placet-token]").get_attribute("content")
             assert kept == token  # nothing was reloaded and nobody sat down anew
             await open_console(page)

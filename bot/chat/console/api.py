@@ -1,4 +1,4 @@
-"""The small JSON API of CONTRACT section 4: what a person may see, their view, their vote."""
+"""The small JSON API of CONTRACT section 4: what a person may see, and what they do."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from approvals.answer import Json, callback_data
 from approvals.errors import Finding, InvalidRequest, NotFound
+from approvals.grants import may_revoke
 from approvals.inbox import Inbox
 from approvals.model import ApprovalRequest, Origin, Person, RequestId, Status, Vote
 from approvals.service import ApprovalService
@@ -70,6 +71,17 @@ class ConsoleApi:
         vote.raise_findings()
         after = await self._service.review(
             request_id(request), person.id, CONSOLE, decision, reason=reason, revision=revision
+        )
+        return json_answer(callback_data(after))
+
+    async def revoke(self, request: Request) -> Response:
+        """`POST /console/api/requests/{id}/revoke`"""
+        person = self._sessions.writer(request)
+        sent = Fields(parse_object(await read_body(request)), frozenset({"reason"}))
+        reason = sent.text("reason")
+        sent.raise_findings()
+        after = await self._service.grants.revoke(
+            request_id(request), person.id, CONSOLE, reason=reason
         )
         return json_answer(callback_data(after))
 
@@ -153,5 +165,6 @@ def _item(request: ApprovalRequest, person: Person) -> Json:
         "title": request.asked.title,
         "may_decide": may_vote(request, person),
         "may_approve": may_approve(request, person),
+        "may_revoke": may_revoke(request, person),
         "viewed": has_viewed(request, person),
     }

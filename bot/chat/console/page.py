@@ -33,13 +33,17 @@ MEDIA_TYPES = {
     "console.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-_COLUMNS: tuple[tuple[Section, Section], ...] = (("waiting", "open"), ("reviewed", "settled"))
+_COLUMNS: tuple[tuple[Section, ...], ...] = (
+    ("waiting", "open"),
+    ("granted", "reviewed", "settled"),
+)
 _HEADINGS: Mapping[Section, tuple[str, str]] = {
     "waiting": (
         "Waiting for you",
         "Nothing waits for you. New requests appear here by themselves.",
     ),
     "open": ("Waiting for others", "Nothing else is open."),
+    "granted": ("Access open now", "No access is open."),
     "reviewed": ("Decided by you", "You have not decided anything yet."),
     "settled": ("Settled", "Nothing has been settled without you."),
 }
@@ -91,7 +95,8 @@ class Page:
         """
         drawn = {each: self._section(each, board.sections[each], person) for each in SECTIONS}
         return self._policy_line(person) + "".join(
-            f'<div class="column">{drawn[upper]}{drawn[lower]}</div>' for upper, lower in _COLUMNS
+            f'<div class="column">{"".join(drawn[each] for each in column)}</div>'
+            for column in _COLUMNS
         )
 
     def _policy_line(self, person: Person) -> str:

@@ -79,6 +79,7 @@ class ConsoleRoutes:
             "/console/api/requests/{request_id}": {"GET": api.show},
             "/console/api/requests/{request_id}/view": {"POST": api.view},
             "/console/api/requests/{request_id}/review": {"POST": api.review},
+            "/console/api/requests/{request_id}/revoke": {"POST": api.revoke},
             **{f"/console/{name}": {"GET": self._file(name)} for name in MEDIA_TYPES},
         }
         return {

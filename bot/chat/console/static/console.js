@@ -291,7 +291,7 @@ function tick() {
       const rest = at - now;
       words += rest > 0 ? ` (${left(rest)})` : " (time is up)";
       time.classList.toggle("late", rest < 60000);
-      allowVotes(time.closest("article, #panel-form"), rest > 0);
+      allowActs(time.closest("article, #panel-form"), rest > 0);
     }
     if (time.textContent !== words) time.textContent = words;
     if (!time.title) time.title = `${time.dateTime.slice(0, 19).replace("T", " ")} UTC`;
@@ -299,9 +299,9 @@ function tick() {
 }
 
 // Both ways: the clock of this machine may have been wrong, and been put right.
-function allowVotes(where, isInTime) {
+function allowActs(where, isInTime) {
   if (!where) return;
-  for (const button of where.querySelectorAll('[data-action="approve"], [data-action="deny"]')) {
+  for (const button of where.querySelectorAll('[data-action="approve"], [data-action="deny"], [data-action="revoke"]')) {
     button.disabled = !isInTime || "over" in button.dataset;
   }
 }
@@ -346,13 +346,17 @@ function openPanel(html, request) {
 function touchPanel(told) {
   const panel = byId("panel");
   if (!panel.open || panel.dataset.request !== told.id || panel.dataset.busy) return;
-  if (told.section && told.section === "waiting") return;
   const submits = [...byId("panel-form").querySelectorAll("button[data-action]")];
   if (!submits.length) return;
+  // Who can do one thing alone still can where the card offers it; the card as told, for on the page
+  // it may stand among those that are not shown yet.
+  const only = submits.length === 1 ? submits[0].dataset.action : "";
+  if (only ? told.html.includes(`data-action="${only}"`) : told.section === "waiting") return;
   submits.forEach((button) => { button.disabled = true; button.dataset.over = "yes"; });
   const error = byId("panel-error");
   if (error.dataset.answer) return;     // the click that found the votes closed has said why
-  error.textContent = told.text ? `There is nothing left for you to decide here. ${told.text}` : "You may not see this request any more.";
+  const left = only === "revoke" ? "revoke" : "decide";
+  error.textContent = told.text ? `There is nothing left for you to ${left} here. ${told.text}` : "You may not see this request any more.";
   error.hidden = false;
 }
 

@@ -22,7 +22,7 @@ SHAPE = {
     "created_at", "expires_at", "presented_at", "policy", "approvals", "context_ignored",
     "text_findings", "decision", "grant",
 }  # fmt: skip
-ADDED = {"title", "may_decide", "may_approve", "viewed"}
+ADDED = {"title", "may_decide", "may_approve", "may_revoke", "viewed"}
 
 
 async def listed(console: Console, person: str, query: str = "") -> dict[str, dict[str, Any]]:
@@ -60,14 +60,12 @@ async def now(placet: Placet, request: str) -> ApprovalRequest:
 # -- lists ----------------------------------------------------------------------------------------
 
 
-async def test_an_item_is_the_request_and_three_members_more(
-    console: Console, placet: Placet
-) -> None:
+async def test_an_item_is_the_request_and_what_one_may_do(console: Console, placet: Placet) -> None:
     request = await asks(placet)
     items = await listed(console, ANNA)
     assert set(items[request.id]) == SHAPE | ADDED
     more = {"title": "Open one customer profile", "viewed": False}
-    more |= {"may_decide": True, "may_approve": True}
+    more |= {"may_decide": True, "may_approve": True, "may_revoke": False}
     told = json.loads(json.dumps(callback_data(request) | more))
     assert items == {request.id: told}
     shown = await console.get_as(ANNA, f"{REQUESTS}/{request.id}")
@@ -298,6 +296,39 @@ async def test_the_other_refusals_have_their_slugs(console: Console, placet: Pla
         assert b"canary" not in refused.body
     told = (await reviews(console, ANNA, final.id, decision="deny", reason="No")).json()
     assert told["decision"]["by"] == [{"person": "ben", "via": "cli"}]
+
+
+async def test_an_open_access_may_be_revoked_with_a_reason_or_without(
+    console: Console, placet: Placet
+) -> None:
+    for body in (b"{}", b'{"reason": null}', b'{"reason": "canary-words"}'):
+        request = await looks_and_votes(placet, BEN, (await asks(placet)).id)
+        item = (await listed(console, ANNA))[request.id]
+        assert (item["may_revoke"], item["may_decide"]) == (True, False)
+        answered = await console.post_as(ANNA, f"{REQUESTS}/{request.id}/revoke", body)
+        assert (answered.status, answered.json()["grant"]["status"]) == (200, "revoked")
+        assert b"canary" not in answered.body
+        assert not (await listed(console, ANNA))[request.id]["may_revoke"]
+        again = await console.post_as(ANNA, f"{REQUESTS}/{request.id}/revoke", body)
+        told = assert_problem(again, 409, "grant-revoked")
+        assert told["grant"]["status"] == "revoked"
+
+
+async def test_a_revocation_is_refused_in_its_slugs(console: Console, placet: Placet) -> None:
+    request = await looks_and_votes(placet, BEN, (await asks(placet)).id)
+    pending = await asks(placet)
+    for person, number, body, status, slug in (
+        (CLEO, request.id, b"{}", 403, "not-allowed"),
+        (OLGA, request.id, b"{}", 403, "not-allowed"),
+        (ANNA, pending.id, b"{}", 404, "not-found"),
+        (ANNA, NO_REQUEST, b"{}", 404, "not-found"),
+        (ANNA, request.id, b"", 400, "malformed-json"),
+        (ANNA, request.id, b'{"reason": 7}', 422, "invalid-request"),
+        (ANNA, request.id, b'{"revision": 1}', 422, "invalid-request"),
+    ):
+        refused = await console.post_as(person, f"{REQUESTS}/{number}/revoke", body)
+        assert_problem(refused, status, slug)
+    assert await now(placet, request.id) == request
 
 
 BAD: dict[str, tuple[bytes, int, str, str | None]] = {

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from approvals.model import ApprovalRequest
+from approvals.model import ApprovalRequest, PersonId, RequestId
 from approvals.policy.loader import load_configuration
+from bot.chat.console.board import SECTIONS
 from tests.bot.chat.console.conftest import (
     HOST,
     JSON,
@@ -22,7 +23,7 @@ from tests.bot.chat.console.conftest import (
     pages_of,
 )
 from tests.configurations import PEOPLE, POLICY, write_configuration
-from tests.conftest import ANNA, BEN, CLEO, JONAS, OLGA, Placet
+from tests.conftest import ANNA, BEN, CLEO, CRM, JONAS, OLGA, Placet
 from tests.servers.asgi_client import Answered, AsgiClient
 from tests.stories.telling import asks, history, looks_and_votes, set_store_time
 
@@ -234,31 +235,29 @@ async def test_each_person_sees_what_concerns_them_in_its_list(
     console: Console, placet: Placet
 ) -> None:
     waiting, wide, denied = await three(placet)
-    nothing: list[str] = []
-    assert await board(console, ANNA) == {
-        "waiting": [wide.id, waiting.id],
-        "open": nothing,
-        "reviewed": nothing,
-        "settled": [denied.id],  # she asked for it
+    everything: dict[PersonId, dict[str, list[RequestId]]] = {
+        ANNA: {"waiting": [wide.id, waiting.id], "settled": [denied.id]},  # she asked for it
+        BEN: {"waiting": [wide.id, waiting.id], "reviewed": [denied.id]},
+        CLEO: {"waiting": [wide.id]},
+        JONAS: {"open": [wide.id, waiting.id]},
+        OLGA: {"open": [wide.id, waiting.id], "settled": [denied.id]},
     }
-    assert await board(console, BEN) == {
-        "waiting": [wide.id, waiting.id],
-        "open": nothing,
-        "reviewed": [denied.id],
-        "settled": nothing,
-    }
-    assert await board(console, CLEO) == {
-        "waiting": [wide.id], "open": nothing, "reviewed": nothing, "settled": nothing,
-    }  # fmt: skip
-    assert await board(console, JONAS) == {
-        "waiting": nothing, "open": [wide.id, waiting.id], "reviewed": nothing, "settled": nothing,
-    }  # fmt: skip
-    assert await board(console, OLGA) == {
-        "waiting": nothing,
-        "open": [wide.id, waiting.id],
-        "reviewed": nothing,
-        "settled": [denied.id],
-    }
+    for person, lists_of_one in everything.items():
+        nothing: dict[str, list[RequestId]] = {section: [] for section in SECTIONS}
+        assert await board(console, person) == nothing | lists_of_one
+
+
+async def test_an_open_access_stands_by_itself_until_it_is_over(
+    console: Console, placet: Placet
+) -> None:
+    request = await looks_and_votes(placet, BEN, (await asks(placet)).id)
+    for person in (ANNA, BEN, JONAS, OLGA):
+        assert (await board(console, person))["granted"] == [request.id]
+    assert (await board(console, CLEO))["granted"] == []
+    await placet.service.grants.end(CRM, request.id)
+    for person, section in ((ANNA, "settled"), (BEN, "reviewed"), (OLGA, "settled")):
+        after = await board(console, person)
+        assert (after["granted"], after[section]) == ([], [request.id])
 
 
 async def test_a_list_and_the_cards_of_it_agree(console: Console, placet: Placet) -> None:
