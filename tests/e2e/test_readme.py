@@ -91,17 +91,16 @@ async def test_the_python_asks_and_waits_until_somebody_decides(tmp_path: Path) 
 async def test_the_guard_runs_its_block_after_an_approval(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names: dict[str, object] = {}
-    exec(block("python", "placet.guard("), names)
-    show = names["show"]
-    assert callable(show)
+    names: dict[str, Any] = {}
     async with demo(tmp_path, "--no-sample") as running:
         facts = running.facts
         monkeypatch.setenv("PLACET_URL", facts["base_url"])
         monkeypatch.setenv("PLACET_API_KEY", facts["api_key"])
+        exec(block("python", "placet.guard("), names)
         why = "Customer asked for a copy of their data"
-        call = asyncio.to_thread(show, "48213", facts["requesters"][0], why)
+        call = asyncio.to_thread(names["show"], "48213", facts["requesters"][0], why)
         await asyncio.gather(call, approve_first_pending(facts))
+        names["placet"].close()
     assert capsys.readouterr().out == "The profile of 48213\n"
 
 
