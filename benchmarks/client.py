@@ -14,9 +14,10 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 from approvals.client import AsyncPlacet, Placet
@@ -42,7 +43,13 @@ WISH: dict[str, Any] = {
 }
 ACT: dict[str, Any] = {"action": "customer.view", "subject": "customer:48213"}
 
-Took = list[float]
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """One round of one kind of call: each call's time, and the thread's own time of one."""
+
+    calls: list[float]
+    cpu: float
 
 
 def main() -> None:
@@ -94,13 +101,15 @@ def _sync(port: int, calls: int, rounds: int) -> Rounds:
 
 
 def _timed(call: Callable[[], object], calls: int) -> Took:
-    took: Took = []
-    for number in range(calls + _WARM_UP):
+    for _ in range(_WARM_UP):
+        call()
+    took: list[float] = []
+    cpu = thread_time()
+    for _ in range(calls):
         began = perf_counter()
         call()
-        if number >= _WARM_UP:
-            took.append(perf_counter() - began)
-    return took
+        took.append(perf_counter() - began)
+    return Took(took, (thread_time() - cpu) / calls)
 
 
 def _exchange(floor: socket.socket, sent: bytes) -> None:
@@ -141,13 +150,15 @@ async def _measure_async(port: int, calls: int, rounds: int) -> Rounds:
 
 
 async def _timed_async(call: Callable[[], Awaitable[object]], calls: int) -> Took:
-    took: Took = []
-    for number in range(calls + _WARM_UP):
+    for _ in range(_WARM_UP):
+        await call()
+    took: list[float] = []
+    cpu = thread_time()
+    for _ in range(calls):
         began = perf_counter()
         await call()
-        if number >= _WARM_UP:
-            took.append(perf_counter() - began)
-    return took
+        took.append(perf_counter() - began)
+    return Took(took, (thread_time() - cpu) / calls)
 
 
 def _is_whole(read: bytes) -> bool:
@@ -170,19 +181,23 @@ def _bytes(name: str) -> bytes:
     return head.encode() + body
 
 
-def _told(found: Rounds) -> Json:
-    """Medians and p99 of all rounds, and the median of what each round's client added."""
-    results: Json = {}
+def _told(found: Rounds) -> dict[str, Json]:
+    """Medians of the rounds: of the floor, of the client, and of what it added inside a round."""
+    results: dict[str, Json] = {}
     for name, runs in found.items():
-        told: Json = {}
-        for share, label in ((0.5, "p50"), (0.99, "p99")):
-            bare = [percentile(floor, share) * 1000 for floor, _ in runs]
-            whole = [percentile(client, share) * 1000 for _, client in runs]
-            adds = [after - before for before, after in zip(bare, whole, strict=True)]
-            told[f"floor_{label}_ms"] = middle(bare, 3)
-            told[f"client_{label}_ms"] = middle(whole, 3)
-            told[f"adds_{label}_ms"] = middle(adds, 3)
-        results[name] = told
+        ways: dict[str, Callable[[Took], float]] = {
+            "p50": lambda took: percentile(took.calls, 0.5),
+            "p99": lambda took: percentile(took.calls, 0.99),
+            "cpu": lambda took: took.cpu,
+        }
+        results[name] = {}
+        for label, of in ways.items():
+            pairs = [(of(bare) * 1000, of(whole) * 1000) for bare, whole in runs]
+            results[name] |= {
+                f"floor_{label}_ms": middle([bare for bare, _ in pairs], 3),
+                f"client_{label}_ms": middle([whole for _, whole in pairs], 3),
+                f"adds_{label}_ms": middle([whole - bare for bare, whole in pairs], 3),
+            }
     return results
 
 

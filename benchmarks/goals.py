@@ -55,7 +55,7 @@ def client_goals(results: Json) -> list[Json]:
         )
         for kind in ("sync", "async")
         for call in ("request", "show", "redeem")
-        for label in ("p50", "p99")
+        for label in ("p50", "p99", "cpu")
     ]
 
 
