@@ -15,18 +15,21 @@ Name = Callable[[PersonId], Who]
 
 
 def access(request: ApprovalRequest, name: Name) -> Line:
-    """How the access stands, as sentences after others; nothing where there is none."""
+    """How the access stands, as sentences after others; nothing where there is none.
+
+    The first span is the blank between them, and what follows stands by itself too.
+    """
     grant = request.grant
     if grant is None:
         return ()
     if grant.status == "active":
         until = Moment(at=grant.expires_at, is_deadline=True)
-        return (" Access may be used until ", until, ".")
+        return (" ", "Access may be used until ", until, ".")
     if grant.status == "used":
         how = "" if len(grant.redemptions) == 1 else f"{_uses(grant)}, last "
-        return (f" The access was used {how}at ", Moment(at=grant.redemptions[-1].at), ".")
+        return (" ", f"The access was used {how}at ", Moment(at=grant.redemptions[-1].at), ".")
     if grant.closing is None:  # ended in a version that kept no closing
-        return (" The access has ended.",)
+        return (" ", "The access has ended.")
     used = f"used {_uses(grant)}" if grant.redemptions else "not used"
     how_ended = _closed(request, grant.closing, name)
     return (" ", *how_ended, " at ", Moment(at=grant.closing.at), f". It was {used}.")

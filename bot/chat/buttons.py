@@ -73,6 +73,6 @@ def _sure_to_cancel(request: ApprovalRequest) -> Confirm:
 
 
 def _sure_to_revoke(request: ApprovalRequest) -> Confirm:
-    text = f"{request.asked.title}. {request.service} can do nothing more under it; what is done "
-    text += "already stays done."
+    title, service = request.asked.title, request.service
+    text = f"{title}. {service} can do nothing more under it. What it has done already stays done."
     return Confirm(title="Revoke this access?", text=text, yes="Revoke access")

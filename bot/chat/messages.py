@@ -12,7 +12,15 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from approvals.grants import may_revoke
-from approvals.model import ApprovalRequest, Escalation, Person, PersonId, Requester, Review
+from approvals.model import (
+    ApprovalRequest,
+    Decision,
+    Escalation,
+    Person,
+    PersonId,
+    Requester,
+    Review,
+)
 from approvals.policy.people import People
 from approvals.privacy.full_view import FullView
 from approvals.standing import (
@@ -135,9 +143,12 @@ class Messages:
         decision = request.decision
         if decision is None:
             return ()
+        return (*self._decided(request, decision), *access(request, self.who))
+
+    def _decided(self, request: ApprovalRequest, decision: Decision) -> Line:
         at: Line = (" at ", Moment(at=decision.at), ".")
         if decision.outcome == "approved":
-            return ("Approved", *self._by(request), *at, *access(request, self.who))
+            return ("Approved", *self._by(request), *at)
         if decision.outcome == "denied":
             return ("Denied", *self._by(request), *at, _NO_ACCESS)
         if decision.outcome == "cancelled":
@@ -190,8 +201,10 @@ class Messages:
             yield Fact(label="Decide by", line=(until,))
 
     def _notes(self, request: ApprovalRequest) -> Iterator[Line]:
-        if request.is_final:
-            yield from filter(None, (self.outcome(request), receipt(request)))
+        if request.decision:
+            yield self._decided(request, request.decision)
+            # A line of its own: below "Approved", it is what one looks for.
+            yield from filter(None, (access(request, self.who)[1:], receipt(request)))
         else:
             for review in request.approvals:
                 yield (self.who(review.person), " approved at ", Moment(at=review.at), ".")

@@ -134,8 +134,7 @@ def grant_state(request: ApprovalRequest, grant: Grant, naming: Naming, now: dat
     if grant.status == "active" and now >= grant.expires_at:
         return f"over, its time was up at {until}"
     if grant.status == "active":
-        left = f"{grant.uses_left} of {count(request.uses, 'use')} left"
-        return f"active, {left}, until {until}, {time_left(grant.expires_at, now)}"
+        return f"active until {until}, {time_left(grant.expires_at, now)}"
     if grant.status == "used":
         return f"used, {clock(grant.redemptions[-1].at)}"
     closing = grant.closing
@@ -223,6 +222,8 @@ def _uses(request: ApprovalRequest, grant: Grant) -> Iterator[Row]:
     told = [clock(use.at) for use in grant.redemptions]
     if request.uses > 1:
         told = [f"{at}, use {number} of {request.uses}" for number, at in enumerate(told, start=1)]
+        if grant.status == "active":
+            told.append(f"{grant.uses_left} of {request.uses} uses left")
     elif grant.status == "used":
         return  # that is its state
     if not told and grant.status != "active":
@@ -235,10 +236,10 @@ def _receipt(request: ApprovalRequest, grant: Grant, now: datetime) -> Iterator[
     missed_at, due_at = receipt_missed_at(request, grant), receipt_due_at(request, grant)
     if grant.receipt:
         given, asked = grant.receipt, request.asked.record_count
-        of = "" if asked is None else f" of {asked:,}"
+        of = "" if asked is None or request.is_overused else f" of {asked:,}"
         how = "done" if given.outcome == "succeeded" else "failed"
         told.append(f"{how}, {given.records:,}{of} records, {clock(given.at)}")
-        told += ["larger than asked"] if request.is_overused else []
+        told += [f"larger than asked, which was {asked:,}"] if request.is_overused else []
         told += [f"late, it was due by {clock(missed_at)}"] if missed_at else []
     elif missed_at:
         told.append(f"missing, it was due by {clock(missed_at)}")

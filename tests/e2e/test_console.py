@@ -233,7 +233,7 @@ async def test_a_stranger_sees_nothing_and_a_forged_click_tells_nothing(desk: De
     async with desk.sit("mira") as mira:
         for target in (request, decided):
             await expect(card(mira.page, target)).to_have_count(0)
-            for action in ("approve", "deny", "review", "cancel"):
+            for action in ("approve", "deny", "review", "cancel", "revoke"):
                 await _forged(mira.page, target, action)
                 await expect(reply(mira.page)).to_contain_text("Not done")
                 await expect(reply(mira.page)).to_contain_text("Nothing was changed.")
@@ -256,6 +256,49 @@ async def test_the_requester_takes_a_request_back(desk: Desk) -> None:
             ended = card_in(one, "settled", request)
             await expect(ended).to_contain_text("Cancelled by the requester")
             await expect(ended.get_by_role("button", name="Cancel request:")).to_have_count(0)
+
+
+async def test_the_requester_revokes_an_open_access_and_the_approver_sees_it(desk: Desk) -> None:
+    request = await desk.ask(by=JONAS)
+    async with desk.sit("jonas") as jonas, desk.sit("anna") as anna:
+        await desk.approve("anna", request)
+        for one in (jonas.page, anna.page):
+            opened = card_in(one, "granted", request)
+            told = re.compile(rf"Access may be used until {AT} \(\d+ min left\)\.")
+            await expect(opened).to_contain_text(told)
+        await press(jonas.page, request, "Revoke access").click()
+        asked = jonas.page.get_by_role("dialog", name="Revoke this access?")
+        await asked.get_by_role("button", name="Back").click()
+        await expect(press(anna.page, request, "Revoke access")).to_have_count(1)
+        await press(jonas.page, request, "Revoke access").click()
+        await asked.get_by_role("button", name="Revoke access").click()
+        await expect(reply(jonas.page)).to_contain_text("You revoked the access.")
+        for one, section in ((jonas.page, "settled"), (anna.page, "reviewed")):
+            ended = card_in(one, section, request)
+            told = re.compile(rf"Jonas Berg revoked the access at {AT}\. It was not used\.")
+            await expect(ended).to_contain_text(told)
+            await expect(press(one, request, "Revoke access")).to_have_count(0)
+    assert await desk.status(request) == ("approved", ["anna"])
+
+
+async def test_in_the_details_a_reason_may_be_given_and_the_first_one_counts(desk: Desk) -> None:
+    request = await desk.ask()
+    await desk.approve("ben", request)
+    async with desk.sit("anna") as anna, desk.sit("ben") as ben:
+        for one in (anna.page, ben.page):
+            await press(one, request, "Details").click()
+            await expect(vote(one, "Revoke access")).to_be_enabled()
+        await anna.page.get_by_label("Reason, if you revoke").fill(REASON)
+        await vote(anna.page, "Revoke access").click()
+        await expect(reply(anna.page)).to_contain_text("You revoked the access.")
+        told = re.compile(r"nothing left for you to revoke here.*Anna Ek revoked the access at ")
+        await expect(ben.page.get_by_role("alert")).to_contain_text(told)
+        await expect(vote(ben.page, "Revoke access")).to_be_disabled()
+        await expect(anna.page.locator("#board")).not_to_contain_text(REASON)
+        await reply(anna.page).get_by_role("button", name="Close").click()
+        await press(anna.page, request, "Details").click()
+        for words in ("Why the access was revoked", REASON):
+            await expect(panel(anna.page)).to_contain_text(words)
 
 
 async def _open_deaf(page: Page) -> None:

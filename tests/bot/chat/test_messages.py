@@ -70,11 +70,14 @@ AT = "2026-11-23 {} UTC"
 UNTIL = f"Access may be used until {AT.format('14:31:00')}."
 
 
-def over(outcome: str, state: str, votes: str = "0 of 1 approval", rule: str = ONE_RULE) -> Told:
+def over(
+    outcome: str, state: str, votes: str = "0 of 1 approval", rule: str = ONE_RULE, access: str = ""
+) -> Told:
     """A state that is final: no deadline, no button."""
     counted = {"Approvals": votes} if votes else {}
-    text = f"{ABOUT} {outcome} Request req_1."
-    return Told(f"{state}: {TITLE}", ASKED | counted, [outcome, rule], [], text)
+    notes = [outcome, access] if access else [outcome]
+    text = f"{ABOUT} {' '.join(notes)} Request req_1."
+    return Told(f"{state}: {TITLE}", ASKED | counted, [*notes, rule], [], text)
 
 
 STATES: dict[str, tuple[Callable[[], ApprovalRequest], Told]] = {
@@ -129,20 +132,21 @@ STATES: dict[str, tuple[Callable[[], ApprovalRequest], Told]] = {
     "approved by people": (
         approved,
         over(
-            f"Approved by Anna Ek and Cleo Marsh at {AT.format('14:21:00')}. {UNTIL}",
+            f"Approved by Anna Ek and Cleo Marsh at {AT.format('14:21:00')}.",
             "Approved",
             "2 of 2 approvals",
             TWO_RULE,
+            UNTIL,
         ),
     ),
     "approved by a rule": (
         lambda: by_rule("approve"),
         over(
-            f"Approved by rule reports-are-open at {AT.format('14:17:00')}. "
-            f"Access may be used until {AT.format('14:27:00')}.",
+            f"Approved by rule reports-are-open at {AT.format('14:17:00')}.",
             "Approved",
             "",
             "Rule reports-are-open. Request req_1",
+            f"Access may be used until {AT.format('14:27:00')}.",
         ),
     ),
     "denied by a person": (

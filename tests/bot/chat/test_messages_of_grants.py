@@ -143,8 +143,8 @@ def test_a_card_tells_what_became_of_the_access(life: str) -> None:
     request, told, receipt = LIVES[life]
     card = MESSAGES.channel_card(request)
     approved = f"Approved by Anna Ek at {at('14:19:00')}."
-    first, *others = [plain(note) for note in card.notes]
-    assert first == f"{approved} {told}"
+    first, second, *others = [plain(note) for note in card.notes]
+    assert (first, second) == (approved, told)
     assert others[:-1] == ([receipt] if receipt else [])
     said = " ".join(filter(None, (approved, told, receipt)))
     assert f" {said} Request req_1." in card.text
@@ -202,8 +202,8 @@ def test_the_button_asks_first_and_says_what_it_does() -> None:
     assert (revoke.action, revoke.style, revoke.value) == ("revoke", "danger", "req_1|1")
     assert revoke.confirm.title == "Revoke this access?"
     assert revoke.confirm.text == (
-        "Export customer records. crm can do nothing more under it; "
-        "what is done already stays done."
+        "Export customer records. crm can do nothing more under it. "
+        "What it has done already stays done."
     )
 
 

@@ -177,7 +177,7 @@ TWICE = life.granted(uses=2)
 CARDS: dict[str, tuple[ApprovalRequest, list[str]]] = {
     "active": (
         GRANTED,
-        [f"grant       active, 1 of 1 use left, until {AT.format('14:29:00')}, in 8m 00s"],
+        [f"grant       active until {AT.format('14:29:00')}, in 8m 00s"],
     ),
     "time is up, and nobody made it visible": (
         life.granted().model_copy(
@@ -195,8 +195,9 @@ CARDS: dict[str, tuple[ApprovalRequest, list[str]]] = {
     "used once of two": (
         life.redeemed(TWICE),
         [
-            f"grant       active, 1 of 2 uses left, until {AT.format('14:29:00')}, in 8m 00s",
+            f"grant       active until {AT.format('14:29:00')}, in 8m 00s",
             f"redeemed    {AT.format('14:20:00')}, use 1 of 2",
+            "1 of 2 uses left",
             f"receipt     due by {AT.format('14:25:00')}, in 4m 00s",
         ],
     ),
@@ -251,8 +252,8 @@ CARDS: dict[str, tuple[ApprovalRequest, list[str]]] = {
         life.receipted(life.time_passes(life.redeemed(GRANTED), 9), 1300, 9),
         [
             f"grant       used, {AT.format('14:20:00')}",
-            f"receipt     done, 1,300 of 1,240 records, {AT.format('14:26:00')}",
-            "larger than asked",
+            f"receipt     done, 1,300 records, {AT.format('14:26:00')}",
+            "larger than asked, which was 1,240",
             f"late, it was due by {AT.format('14:25:00')}",
         ],
     ),
