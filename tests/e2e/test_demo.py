@@ -134,7 +134,7 @@ async def test_the_sample_service_asks_and_tells_what_it_was_told(tmp_path: Path
         words = ("--as", "anna", "--reason", "Ticket checked", "--yes")
         assert (await command(tmp_path, "approve", request, *words)).code == 0
         told = await line_with(process, "crm was told")
-        assert "approved by anna. So it opened the profile." in told
+        assert "approved by anna. It redeemed the grant, and opened the profile." in told
         result = await stopped(process)
     assert (result.code, result.err) == (0, "")
     assert "state is kept" in result.out

@@ -66,7 +66,14 @@ def data(
     status: str, by: Iterable[str] = (), reason: str | None = None, action: str = "customer.view"
 ) -> Data:
     decision = {"by": [{"person": person, "via": "cli"} for person in by], "reason": reason}
-    return {"id": "req_1", "action": action, "status": status, "decision": decision}
+    grant = {"id": "grt_1"} if status == "approved" else None
+    return {
+        "id": "req_1",
+        "action": action,
+        "status": status,
+        "decision": decision,
+        "grant": grant,
+    }
 
 
 @pytest.mark.parametrize(
@@ -75,7 +82,7 @@ def data(
         (
             "request.approved",
             data("approved", ["anna", "ben"]),
-            "approved by anna and ben. So it opened",
+            "approved by anna and ben. It redeemed the grant, and opened the profile.",
         ),
         (
             "request.denied",
@@ -89,7 +96,11 @@ def data(
             data("approved", ["anna"]),
             "the permission to open one customer's profile has ended",
         ),
-        ("request.approved", data("approved", ["anna"], action="new.thing"), "So it went ahead"),
+        (
+            "request.approved",
+            data("approved", ["anna"], action="new.thing"),
+            "It redeemed the grant, and went ahead",
+        ),
     ],
 )
 def test_every_outcome_is_told_with_its_consequence(event: str, sent: Data, words: str) -> None:
@@ -103,7 +114,9 @@ class Placet:
     port: int = 0
     waiting: int = 0
     status: int = 201
+    redeems: int = 200
     asked: list[dict[str, Any]] = field(default_factory=list)
+    acts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     _more: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -120,6 +133,13 @@ class Placet:
             "detail": "It is not to be.",
         }
         return web.json_response(answer, status=self.status)
+
+    async def act(self, request: web.Request) -> web.Response:
+        call = request.path.rpartition("/")[2]
+        self.acts.append((call, await request.json()))
+        self.tell(f"{call} was called")
+        status = self.redeems if call == "redeem" else 200
+        return web.json_response({"detail": "The grant was revoked."}, status=status)
 
     def tell(self, *lines: str) -> None:
         self.lines += lines
@@ -142,6 +162,8 @@ async def sampled(
     app = web.Application()
     app.router.add_get("/v1/requests", placet.list)
     app.router.add_post("/v1/requests", placet.open)
+    app.router.add_post("/v1/grants/grt_1/redeem", placet.act)
+    app.router.add_post("/v1/grants/grt_1/receipt", placet.act)
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=0.1, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -194,14 +216,63 @@ async def test_it_outlives_a_placet_out_of_reach() -> None:
         await placet.told("It asks again later.")
 
 
+def approved(**changes: object) -> bytes:
+    told = {**data("approved", ["anna"]), **changes}
+    return json.dumps({"type": "request.approved", "data": told}).encode()
+
+
+async def calls(url: str, body: bytes, event: str = "evt_1") -> None:
+    async with (
+        aiohttp.ClientSession() as client,
+        client.post(url, data=body, headers=signed(body, time.time(), event)) as reply,
+    ):
+        assert reply.status == 204
+
+
 async def test_a_callback_that_comes_twice_counts_once() -> None:
-    body = json.dumps({"type": "request.approved", "data": data("approved", ["anna"])}).encode()
-    async with sampled() as (placet, url), aiohttp.ClientSession() as client:
+    async with sampled() as (placet, url):
+        await placet.told("approve req_1")
         for _ in range(2):
-            async with client.post(url, data=body, headers=signed(body, time.time())) as reply:
-                assert reply.status == 204
+            await calls(url, approved())
         await placet.told("crm was told")
     assert sum("crm was told" in line for line in placet.lines) == 1
+
+
+async def test_it_acts_on_a_redeemed_grant_and_says_what_it_did() -> None:
+    async with sampled() as (placet, url):
+        await placet.told("approve req_1")
+        await calls(url, approved())
+        await placet.told("It redeemed the grant, and opened the profile.")
+        await placet.told("receipt was called")
+    case = CASES[0].request
+    assert placet.acts[0] == (
+        "redeem",
+        {
+            "nonce": "act-on-req_1",
+            "action": case["action"],
+            "subject": case["subject"],
+            "params": case["params"],
+        },
+    )
+    assert placet.acts[1:] == [("receipt", {"records": 1, "outcome": "succeeded"})]
+
+
+async def test_a_grant_that_cannot_be_redeemed_leaves_the_deed_undone() -> None:
+    def refusing(placet: Placet) -> None:
+        placet.redeems = 409
+
+    async with sampled(refusing) as (placet, url):
+        await placet.told("approve req_1")
+        await calls(url, approved())
+        await placet.told("opens nothing: The grant was revoked. So it left the profile closed.")
+    assert [call for call, _ in placet.acts] == ["redeem"]
+
+
+async def test_it_does_nothing_on_an_approval_of_what_it_no_longer_knows() -> None:
+    async with sampled() as (placet, url):
+        await calls(url, approved(id="req_old"))
+        await placet.told("it no longer knows what that was about. So it left the profile closed.")
+    assert placet.acts == []
 
 
 async def test_an_unsigned_callback_is_told_and_refused() -> None:
