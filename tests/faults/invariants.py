@@ -1,7 +1,7 @@
 """What holds whatever broke: checked from the store, the receiver's log and what people were told.
 
-The numbers are those of the durability notes: I1-I5, I6, I7, I9, I11 and I12. A check lists every
-violation, so that one broken run shows all that broke.
+The numbers are those of the durability notes (I1-I5, I6, I7, I9, I11 and I12) and of the promises.
+A check lists every violation, so that one broken run shows all that broke.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ async def assert_invariants(
         *_ends_once(picture, entries),
         *_enough_people(picture),
         *_in_time(picture),
+        *_opened_no_more(picture, entries),
         *_told_truly(picture, receiver.deliveries),
         *_log_is_whole(picture, entries, audit_key),
         *_no_orphan(picture),
@@ -132,6 +133,17 @@ def _in_time(picture: Picture) -> Iterator[str]:
         is_late = decision.at >= kept.request.expires_at
         if is_late != (kept.request.status == "expired"):
             yield f"I6: {request} is {kept.request.status}, decided at {decision.at}"
+
+
+def _opened_no_more(picture: Picture, entries: list[dict[str, Any]]) -> Iterator[str]:
+    opened = Counter(e["record"] for e in entries if e["type"] == "grant.redeemed")
+    for request, kept in picture.requests.items():
+        grant = kept.request.grant
+        uses = grant.redemptions if grant else ()
+        if opened[request] != len(uses) or len(uses) > kept.request.uses:
+            yield f"P5: {request} was redeemed {opened[request]} times, and has {len(uses)} uses"
+        if grant and any(use.at >= grant.expires_at for use in uses):
+            yield f"P5: {request} was redeemed after its end"
 
 
 def _told_truly(picture: Picture, deliveries: list[Delivery]) -> Iterator[str]:

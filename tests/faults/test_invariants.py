@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from approvals.model import RequestId, event_id
+from approvals.model import Redemption, RequestId, event_id
 from approvals.policy.loader import Configuration
 from tests.calling_back import calling, postman
 from tests.conftest import SECRETS, Placet
@@ -78,6 +78,15 @@ async def unasked(placet: Placet, _: RequestId, __: Told) -> None:
     await asks(placet, action="report.read")
 
 
+async def unaudited_use(placet: Placet, request: RequestId, _: Told) -> None:
+    record = await placet.service.card_facts(request)
+    assert record.grant
+    use = Redemption(nonce="n", at=record.created_at)
+    grant = record.grant.model_copy(update={"redemptions": (use,)})
+    body = record.model_copy(update={"grant": grant}).model_dump_json(exclude_defaults=True)
+    await placet.store.pipeline.run("HSET", placet.store.keys.request(request), "body", body)
+
+
 @pytest.mark.parametrize(
     ("damage", "finding"),
     [
@@ -90,6 +99,7 @@ async def unasked(placet: Placet, _: RequestId, __: Told) -> None:
         (another_end_told, "I2"),
         (one_key_twice, "I9"),
         (unasked, "I9"),
+        (unaudited_use, "P5"),
     ],
 )
 @pytest.mark.parametrize("engine", ["fakeredis"], indirect=True)
