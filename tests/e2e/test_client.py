@@ -122,6 +122,7 @@ async def test_who_stops_waiting_takes_the_request_back(placet: Demo, client: As
 
     task = asyncio.create_task(work())
     request_id = await pending_of(placet)
+    await client.show(request_id)  # asked after it was opened, so that answer has arrived by now
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
