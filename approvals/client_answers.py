@@ -127,6 +127,11 @@ class Problem:
     findings: tuple[Finding, ...]
     facts: Json
 
+    @property
+    def told(self) -> str:
+        """Its slug and its words, to stand inside a sentence."""
+        return f"{self.slug}: {self.detail.rstrip('.') or 'Placet refuses the call'}"
+
 
 def parsed(body: bytes) -> Json | None:
     """The JSON object in `body`, or None when there is none."""

@@ -10,7 +10,7 @@ ClientError                  about which request, the cause, the next step; no p
 ├── Refused                  Placet refuses the call; `slug`, `status`, `findings`, `facts`
 │   └── GrantRefused         the grant does not open this, or nothing any more
 ├── Unreachable              no answer after all tries; the outcome is unknown
-│   └── Unavailable          answers, but cannot do it now; `slug` and `status` where told
+│   └── Unavailable          answers, but cannot do it now; `status`, `slug` and `facts`
 ├── BadAnswer                an answer that is not Placet's, or not of the shape agreed
 ├── ReceiptFailed            the action is done, and its receipt is not recorded
 └── NotSendable              what the calling code gave cannot be sent, or not safely
@@ -18,10 +18,10 @@ ClientError                  about which request, the cause, the next step; no p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from approvals.client_answers import Problem, Request
+from approvals.client_answers import Json, Problem, Request
 from approvals.errors import PlacetError
 
 ANEW = "Do not act; ask anew if it is still needed"
@@ -109,6 +109,17 @@ class ClientError(PlacetError):
         """The request's id, once it has one."""
         return self.about.request_id
 
+    def __reduce__(self) -> tuple[Callable[..., ClientError], tuple[object, ...]]:
+        """For task queues and process pools, which wait for ever on an error they cannot copy."""
+        return _copied, (type(self), str(self), vars(self))
+
+
+def _copied(kind: type[ClientError], message: str, members: dict[str, object]) -> ClientError:
+    """As it was: each kind is made from other things than its message."""
+    error = kind.__new__(kind, message)
+    vars(error).update(members)
+    return error
+
 
 class NotApproved(ClientError):
     """There is an outcome, and it is no approval. `request.decision` has the reason."""
@@ -150,8 +161,7 @@ class Refused(ClientError):
     code = "refused_by_placet"
 
     def __init__(self, about: About, problem: Problem) -> None:
-        cause = f"{problem.slug}: {problem.detail.rstrip('.') or 'Placet refuses the call'}"
-        super().__init__(about, cause, NEXT_STEPS.get(problem.slug, CODE))
+        super().__init__(about, problem.told, NEXT_STEPS.get(problem.slug, CODE))
         self.slug = problem.slug
         self.status = problem.status
         self.findings = problem.findings
@@ -186,14 +196,18 @@ class Unreachable(ClientError):
 
 
 class Unavailable(Unreachable):
-    """Placet, or what stands in front of it, answers that it cannot do it now."""
+    """Placet, or what stands in front of it, answers that it cannot do it now.
+
+    `slug` and `facts` are Placet's own: of `rate-limited` which `limit`, for one.
+    """
 
     code = "unavailable"
 
-    def __init__(self, about: About, cause: str, status: int, slug: str | None) -> None:
-        super().__init__(about, cause, NEXT_STEPS.get(slug or "", LATER))
+    def __init__(self, about: About, cause: str, status: int, problem: Problem | None) -> None:
         self.status = status
-        self.slug = slug
+        self.slug = problem.slug if problem else None
+        self.facts: Json = problem.facts if problem else {}
+        super().__init__(about, cause, NEXT_STEPS.get(self.slug or "", LATER))
 
 
 class BadAnswer(ClientError):

@@ -30,7 +30,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request. `timeout_s` covers all of it, the answer's body too."""
+    """One HTTP request. `timeout_s` is for all of it, the answer's body too."""
 
     method: str
     path: str
@@ -144,11 +144,9 @@ def _given_up(answer: Reply | Lost, about: About, tried: int) -> Unreachable:
     if isinstance(answer, Lost):
         return Unreachable(about, f"no answer of Placet after {times}: {answer.cause}")
     problem = problem_in(answer.status, answer.body)
-    slug = problem.slug if problem else None
-    said = slug or _phrase(answer.status)
-    return Unavailable(
-        about, f"Placet cannot do it now after {times}: {answer.status} {said}", answer.status, slug
-    )
+    said = problem.told if problem else _phrase(answer.status)
+    cause = f"Placet cannot do it now after {times}: {answer.status} {said}"
+    return Unavailable(about, cause, answer.status, problem)
 
 
 def _phrase(status: int) -> str:

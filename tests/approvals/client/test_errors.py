@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import traceback
 from typing import get_args
 
@@ -71,6 +72,9 @@ def assert_is_told(error: ClientError, about: str) -> None:
     chain = [error, error.__cause__, error.__context__]
     told += "".join(f"{each!r}{each}{vars(each)}" for each in chain if each is not None)
     assert [words for words in SECRET_WORDS if words in told] == []
+    copied = pickle.loads(pickle.dumps(error))
+    assert (type(copied), str(copied)) == (type(error), text)
+    assert repr(vars(copied)) == repr(vars(error))
 
 
 @pytest.mark.parametrize("name", ["open", "show", "redeem"])
@@ -152,6 +156,14 @@ async def test_a_time_out_and_a_message_nobody_got_are_told(face: Face, delivery
     with pytest.raises(ClientError) as caught:
         await face.guarded(lambda _: None, timeout=2)
     assert_is_told(caught.value, REQUEST)
+
+
+async def test_which_limit_is_reached_is_told(face: Face) -> None:
+    facts = {"limit": "per_requester", "most": 60}
+    error = await failure_of(face, "open", answers(problem(429, "rate-limited", facts)))
+    assert isinstance(error, Unavailable)
+    assert error.facts == facts
+    assert "429 rate-limited: Said by Placet" in str(error)
 
 
 async def test_a_receipt_that_is_not_recorded_is_told(face: Face) -> None:
