@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Mapping,
+)
 from typing import Any, ParamSpec, TypeVar
 
 from approvals.client_guard import AsyncGuard, Guard
@@ -42,10 +49,12 @@ class Fitting:
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         made = {
-            name: maker(**{each: bound.arguments[each] for each in names})
+            name: functools.partial(maker, **{each: bound.arguments[each] for each in names})
             for name, (maker, names) in self._makers.items()
         }
-        return {**self._values, **made}
+        # The context is the guard's to ask for, at the opening and again at redeem.
+        fitted = {name: make if name == "context" else make() for name, make in made.items()}
+        return {**self._values, **fitted}
 
     def _names(self, what: str, maker: Callable[..., Any]) -> tuple[str, ...]:
         names = tuple(inspect.signature(maker).parameters)
@@ -58,6 +67,15 @@ def _check_kind(function: Callable[..., Any]) -> None:
     # A generator's body runs when it is iterated: outside of the guard, after its receipt.
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError("a generator cannot be guarded: use `guard` inside it")
+
+
+def _check_result(result: object) -> None:
+    """A function may hand back work that has yet to run: a generator, or something to await."""
+    if not isinstance(result, Generator | AsyncGenerator | Awaitable):
+        return
+    if isinstance(result, Generator | Coroutine):
+        result.close()  # so that it never runs
+    raise TypeError("what is handed back would run outside of the guard: use `guard` inside it")
 
 
 def guarded(
@@ -75,6 +93,7 @@ def guarded(
     def behind_the_gate(*args: P.args, **kwargs: P.kwargs) -> R:
         with guard(**fitting.of(args, kwargs)) as access:
             result = function(*args, **kwargs)
+            _check_result(result)
             access.records = access.records if records is None else records(result)
         return result
 
@@ -96,6 +115,7 @@ def guarded_async(
     async def behind_the_gate(*args: P.args, **kwargs: P.kwargs) -> R:
         async with guard(**fitting.of(args, kwargs)) as access:
             result: R = await function(*args, **kwargs)
+            _check_result(result)
             access.records = access.records if records is None else records(result)
         return result
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
 from approvals.client import AsyncPlacet, Denied, Placet
-from tests.approvals.client.faces import Face
+from tests.approvals.client.faces import Face, done
 from tests.servers.fake_placet import FakePlacet
 
 GIVEN: dict[str, Any] = {
@@ -124,6 +124,49 @@ def test_what_would_run_outside_of_the_guard_is_refused_at_once(
 ) -> None:
     with pytest.raises(TypeError):
         client(FakePlacet()).requires_approval(**GIVEN)(function)
+
+
+def lazily(customer: str, why: str, fields: str) -> Iterator[str]:
+    return generator(customer, why, fields)
+
+
+def later(customer: str, why: str, fields: str) -> Coroutine[Any, Any, None]:
+    return waiting(customer, why, fields)
+
+
+async def lazily_async(customer: str, why: str, fields: str) -> AsyncIterator[str]:
+    return async_generator(customer, why, fields)
+
+
+@pytest.mark.parametrize(
+    ("client", "function"),
+    [(sync_client, lazily), (sync_client, later), (async_client, lazily_async)],
+)
+async def test_work_that_is_handed_back_undone_is_refused_and_not_called_done(
+    client: Callable[[FakePlacet], Any], function: Callable[..., object]
+) -> None:
+    placet = FakePlacet()
+    guarded = client(placet).requires_approval(**GIVEN)(function)
+    with pytest.raises(TypeError, match="outside of the guard"):
+        await done(guarded("48213", "The customer asked for it", "email"))
+    (request,) = placet.requests.values()
+    assert request["grant"]["receipt"]["outcome"] == "failed"
+
+
+async def test_the_context_of_a_call_is_asked_again_at_redeem() -> None:
+    placet, countries = FakePlacet(), iter(["DE", "FR", "IT"])
+
+    @sync_client(placet).requires_approval(
+        context=lambda customer: {"geo.country": next(countries), "device.type": customer}, **GIVEN
+    )
+    def profile(customer: str, why: str, fields: str) -> None: ...
+
+    profile("48213", "The customer asked for it", "email")
+    sent = [json.loads(placet.named(name)[0].content)["context"] for name in ("open", "redeem")]
+    assert sent == [
+        {"geo.country": "DE", "device.type": "48213"},
+        {"geo.country": "FR", "device.type": "48213"},
+    ]
 
 
 @pytest.mark.parametrize(
