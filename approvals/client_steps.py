@@ -26,7 +26,7 @@ from approvals.client_errors import (
     Unreachable,
     no_approval,
 )
-from approvals.client_exchange import Call, Exchange, Patience, Pause, Steps, encoded
+from approvals.client_exchange import BRIEF, Call, Exchange, Patience, Pause, Steps, encoded
 
 LONGEST_HOLD_S = 60  # for which Placet holds a question
 GRACE_S = 60.0  # so long after its end Placet has surely said so
@@ -124,9 +124,13 @@ class Conversation:
             before = self._clock()
             if (left := until - before) <= 0:
                 raise failure
-            hold = max(1, min(LONGEST_HOLD_S, math.ceil(left)))
+            hold = max(1, math.ceil(min(LONGEST_HOLD_S, left)))
+            # A try that hangs must not outlive by much who waits here.
+            total_s = min(self._patience.total_s, max(left, BRIEF.total_s))
             try:
-                request = yield from self.show(request.id, hold)
+                request = yield from self.show(
+                    request.id, hold, replace(self._patience, total_s=total_s)
+                )
             except Unreachable as error:
                 failure = error
             if request.is_pending and self._clock() - before < hold:  # answered, or failed, early

@@ -204,6 +204,28 @@ async def test_it_waits_an_outage_out(face: Face) -> None:
         await face.call("wait", other, 60)
 
 
+async def test_a_placet_that_hangs_does_not_hold_who_waits_for_much_longer(face: Face) -> None:
+    face.placet.after_polls = 999
+    request = await asked(face)
+
+    def hangs(call: httpx.Request, _placet: FakePlacet) -> httpx.Response:
+        face.clock.now += call.extensions["timeout"]["read"]
+        raise httpx.ReadTimeout("quotes everything", request=call)
+
+    face.placet.will("show", *[hangs] * 99)
+    began = face.clock.now
+    with pytest.raises(Unreachable):
+        await face.call("wait", request, 5)
+    assert face.clock.now - began <= 2 * 5
+
+
+async def test_it_may_wait_for_ever(face: Face) -> None:
+    face.placet.after_polls = 99
+    approved = await face.call("wait", await asked(face), float("inf"))
+    assert approved.status == "approved"
+    assert face.placet.named("show")[0].url.query == b"wait=60"
+
+
 async def test_undeliverable_is_told_or_waited_out(face: Face) -> None:
     face.placet.delivery, face.placet.after_polls = "undeliverable", 3
     request = await asked(face)
