@@ -43,7 +43,7 @@ class Access:
     request: Request
     grant: Grant
     records: int
-    note: str | None = None
+    note: str | None = field(repr=False, default=None)
     receipt_error: ReceiptFailed | None = None
 
 

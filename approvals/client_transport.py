@@ -62,6 +62,8 @@ class Target:
     @classmethod
     def checked(cls, base_url: str, api_key: str, options: Options) -> Target:
         """Raises `NotSendable`; never holds what was given."""
+        if unknown := options.keys() - Options.__annotations__.keys():
+            raise TypeError(f"a client has no options {sorted(unknown)}")  # not to be passed over
         if not _API_KEY.fullmatch(api_key):
             raise NotSendable(SETTINGS, "the API key is empty, or not printable ASCII")
         fault = _fault_of(base_url, allow_http=options.get("allow_http", False))
@@ -94,7 +96,11 @@ class Target:
 
 
 class Driver:
-    """Carries steps out, blocking."""
+    """Carries steps out, blocking.
+
+    A call's time ends it between two parts of its body; a head that trickles in is held to it
+    part by part only, for a blocked read cannot be broken off from outside.
+    """
 
     def __init__(
         self,
@@ -198,7 +204,8 @@ class AsyncDriver:
 
     async def close(self) -> None:
         """Waits for what is being finished, then closes what is connected."""
-        await asyncio.gather(*self._finishing, return_exceptions=True)
+        if self._finishing:  # not `gather`, which would cancel them with whoever waits here
+            await asyncio.wait(self._finishing)
         await self._http.aclose()
 
     async def _send(self, call: Call) -> Reply | Lost:

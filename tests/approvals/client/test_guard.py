@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from approvals.client import Access, AsyncPlacet, ClientError, NotSendable, Placet, Unreachable
+from approvals.client_exchange import Pause, Steps
 from tests.approvals.client.faces import KINDS, WISH, Face
-from tests.servers.fake_placet import Fault, answers, fails, loses_the_reply, problem
+from tests.servers.fake_placet import API_KEY, URL, Fault, answers, fails, loses_the_reply, problem
 
 
 @pytest.fixture(params=KINDS)
@@ -313,3 +314,26 @@ async def test_the_receipt_of_a_cancelled_task_is_given_all_the_same() -> None:
     face.placet.on_call = lambda _: None
     await face.client.aclose()
     assert grant_of(face)["receipt"] == {"records": 7, "outcome": "failed"}
+
+
+async def test_a_receipt_under_way_outlives_a_closing_that_is_broken_off() -> None:
+    under_way, released, ended = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def until_released(_: float) -> None:
+        under_way.set()
+        await released.wait()
+
+    def receipt() -> Steps[None]:
+        yield Pause(1)
+        ended.append("the receipt")
+
+    client = AsyncPlacet(URL, API_KEY, sleep=until_released)
+    finishing = asyncio.create_task(client._driver.finish(receipt()))
+    await under_way.wait()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await client.aclose()
+    released.set()
+    await client.aclose()
+    await finishing
+    assert ended == ["the receipt"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -59,6 +60,12 @@ def test_any_other_address_is_refused_and_not_told(url: str) -> None:
     assert not url or url not in str(caught.value)
 
 
+@pytest.mark.parametrize("client", [Placet, AsyncPlacet])
+def test_an_option_that_there_is_not_is_refused(client: Callable[..., object]) -> None:
+    with pytest.raises(TypeError, match="proxies"):
+        client("https://placet.example", API_KEY, proxies="http://127.0.0.1:1")
+
+
 def test_plain_http_elsewhere_when_told_so() -> None:
     assert "http://placet" in repr(Placet("http://placet.example", API_KEY, allow_http=True))
 
@@ -101,6 +108,7 @@ async def test_nothing_personal_is_in_a_repr() -> None:
     request = face.client.request(**WISH)
     shown = repr([request, face.client, face.client.guard(**WISH), face.client._target])
     access = await face.guarded(lambda _: None)
+    access.note = "dana@example.com"
     shown += repr([access, access.request, access.grant, access.request.grant])
     wish = Wish(WISH["action"], "okta:00u1", "why", "customer:1", {"email": "dana@example.com"})
     shown += repr(wish)
