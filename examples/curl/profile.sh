@@ -19,7 +19,8 @@ call() {
         200 | 201) ;;
         *)
             printf '%s %s: %s. Nothing more is done.\n' "$method" "$path" "$status"
-            sed 's/$/\n/' "$file"
+            cat "$file"
+            echo
             return 1
             ;;
     esac

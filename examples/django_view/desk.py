@@ -16,7 +16,7 @@ from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
-from approvals.client import ClientError, NotApproved, Placet
+from approvals.client import ClientError, NotApproved, Placet, Refused
 
 CUSTOMERS = {"48213": "Dana Weiss, dana.weiss@example.com", "48214": "Timo Brandt, no address"}
 AGENT = "okta:00u1"  # a real view knows from its login who asks
@@ -45,6 +45,8 @@ def customer_view(request: HttpRequest, customer: str) -> JsonResponse:
         return JsonResponse(profile(customer, request.POST.get("why", "")))
     except NotApproved as error:
         return JsonResponse({"closed": str(error)}, status=403)
+    except Refused as error:
+        return JsonResponse({"closed": str(error)}, status=422)
     except ClientError as error:
         return JsonResponse({"closed": str(error)}, status=503)
 

@@ -97,7 +97,8 @@ class Placet:
             if status in (200, 201):
                 return answer
             if 400 <= status < 500:
-                raise LookupError(f"Placet refuses {what}: {answer.get('detail', status)}")
+                said = str(answer.get("detail", status)).rstrip(".")
+                raise LookupError(f"Placet refuses {what}: {said}")
         raise LookupError("Placet cannot be asked")
 
     async def outcome(self, data: Data) -> Data:

@@ -142,7 +142,7 @@ async def test_the_django_view_answers_what_was_decided(placet: Demo, tmp_path: 
             assert told["closed"].startswith(f"Request {decision['id']}: denied by an approver.")
 
             status, told = await ask("48213", "Short")
-            assert status == 503
+            assert status == 422
             assert "20 to 500 characters" in told["closed"]
             assert (await ask("1"))[0] == 404
         process.terminate()
