@@ -23,6 +23,7 @@ from approvals.model import ApprovalRequest, Grant, PersonId, Requester
 from approvals.policy.people import People
 from approvals.privacy.full_view import FullView
 from approvals.standing import all_of, any_of, asked_next, open_stage
+from bot.chat.card import many
 from bot.terminal import wrapped
 
 _MARGIN, _LABEL = 2, 12  # the widths of the left columns
@@ -236,9 +237,11 @@ def _receipt(request: ApprovalRequest, grant: Grant, now: datetime) -> Iterator[
     missed_at, due_at = receipt_missed_at(request, grant), receipt_due_at(request, grant)
     if grant.receipt:
         given, asked = grant.receipt, request.asked.record_count
-        of = "" if asked is None or request.is_overused else f" of {asked:,}"
         how = "done" if given.outcome == "succeeded" else "failed"
-        told.append(f"{how}, {given.records:,}{of} records, {clock(given.at)}")
+        count = many(given.records, "record")
+        if asked is not None and not request.is_overused:
+            count = f"{given.records:,} of {many(asked, 'record')}"
+        told.append(f"{how}, {count}, {clock(given.at)}")
         told += [f"larger than asked, which was {asked:,}"] if request.is_overused else []
         told += [f"late, it was due by {clock(missed_at)}"] if missed_at else []
     elif missed_at:
