@@ -11,7 +11,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from approvals.model import ApprovalRequest, EntryReceipt
+from approvals.model import ApprovalRequest, EntryReceipt, Kept
 from approvals.signing import entry_mac
 from approvals.store.log import canonical_entry
 
@@ -26,7 +26,19 @@ _SEALED = {
     "uses",
     "decision",
 }
-_ASKED = {"action", "requester", "record_count", "context", "address"}
+# All that a redeem compares, and all that deny rules look at then. What an erasure takes away is
+# not among it: the receipt of a grant may come after that.
+_ASKED = {
+    "action",
+    "purpose",
+    "record_count",
+    "data_classes",
+    "context",
+    "address",
+    "unreceipted",
+    "overuse",
+}
+_REQUESTER = {"id", "person", "owner"}
 
 
 def with_seal(key: bytes, request: ApprovalRequest, receipt: EntryReceipt) -> ApprovalRequest:
@@ -42,17 +54,34 @@ def with_seal(key: bytes, request: ApprovalRequest, receipt: EntryReceipt) -> Ap
 
 
 def is_sealed(key: bytes, request: ApprovalRequest) -> bool:
-    """Whether the request's grant carries the seal of its own content."""
-    if request.grant is None:
+    """Whether the request's grant carries the seal of its own content, and has lost no use.
+
+    The uses left are what the uses made leave: a count by itself, which each use lowers and no
+    seal covers, could be set to any number.
+    """
+    grant = request.grant
+    if grant is None or grant.uses_left != request.uses - len(grant.redemptions):
         return False
-    return hmac.compare_digest(request.grant.seal.encode(), _seal(key, request).encode())
+    return grant.uses_left >= 0 and hmac.compare_digest(
+        grant.seal.encode(), _seal(key, request).encode()
+    )
 
 
 def _seal(key: bytes, request: ApprovalRequest) -> str:
     grant = request.grant
+    asked = request.asked
     facts = {
-        "request": request.model_dump(mode="json", include=_SEALED),
-        "asked": request.asked.model_dump(mode="json", include=_ASKED),
+        "request": _told(request, _SEALED),
+        "asked": _told(asked, _ASKED),
+        "requester": _told(asked.requester, _REQUESTER),
         "grant": [grant.id, grant.expires_at.isoformat()] if grant else None,
     }
     return entry_mac(key, _KIND + canonical_entry(cast("dict[str, JsonValue]", facts)))
+
+
+def _told(data: Kept, names: set[str]) -> dict[str, JsonValue]:
+    """`names` of `data` as its record has them: without defaults.
+
+    A version that knows a field more finds the same there, and the seal fits for it too.
+    """
+    return data.model_dump(mode="json", include=names, exclude_defaults=True)
