@@ -14,7 +14,7 @@ from approvals.model import ApprovalRequest, PersonId
 from approvals.signing import Marks
 from approvals.store.keys import Keys
 from approvals.store.pipeline import Pipeline
-from approvals.store.scripts import Write
+from approvals.store.scripts import UnreadableRecord, Write
 from approvals.store.times import from_millis, millis
 
 MOST_COUNTED = 100
@@ -55,7 +55,11 @@ class ReceiptBook:
         self._marks = marks
 
     async def history(self, requester: str, person: PersonId | None) -> History:
-        """What is noted of a requester: over all services that ask, and all of their ids."""
+        """What is noted of a requester: over all services that ask, and all of their ids.
+
+        Raises `UnreadableRecord` where somebody else wrote what is no time: nothing opens on a
+        guess of how a requester has behaved.
+        """
         mark = _mark(self._marks, requester, person)
         newest = ("ZREVRANGE", self._keys.overuse(mark), 0, MOST_COUNTED - 1, "WITHSCORES")
         unreceipted, overuse = await asyncio.gather(
@@ -63,7 +67,7 @@ class ReceiptBook:
             self._pipeline.run(*newest),
         )
         times = cast("list[bytes]", overuse or [])[1::2]
-        return History(cast("int", unreceipted or 0), tuple(map(from_millis, times)))
+        return History(cast("int", unreceipted or 0), tuple(map(_time, times)))
 
 
 def writes_of_receipt(
@@ -82,6 +86,13 @@ def writes_of_receipt(
     if after.is_overused and not before.is_overused:
         writes.append(("zadd", keys.overuse(mark), str(millis(at)), after.id))
     return writes
+
+
+def _time(score: bytes) -> datetime:
+    try:
+        return from_millis(score)
+    except (ValueError, OverflowError):
+        raise UnreadableRecord("A note of a receipt in the store cannot be read.") from None
 
 
 def _mark(marks: Marks, requester: str, person: PersonId | None) -> str:

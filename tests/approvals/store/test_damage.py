@@ -199,3 +199,13 @@ async def test_a_damaged_idempotency_key_opens_nothing(placet: Placet, client: R
     await client.set(placet.store.keys.idempotency(CRM.service, mark), b"\xff")
     with pytest.raises(UnreadableRecord):
         await asks(placet, key="mark")
+
+
+@pytest.mark.parametrize("score", ["inf", "-inf", "1.5", "9e18"])
+async def test_a_receipt_noted_at_no_time_opens_nothing_and_is_no_crash(
+    placet: Placet, client: Redis, score: str
+) -> None:
+    who = placet.store.marks.conduct("person jonas")
+    await client.zadd(placet.store.keys.overuse(who), {"req_1": score})
+    with pytest.raises(UnreadableRecord):
+        await asks(placet)
