@@ -19,8 +19,8 @@ from approvals.digest import action_digest
 from approvals.errors import (
     GrantDenied,
     NotAllowed,
-    StoreUnavailable,
     Unauthorized,
+    UnsealedGrant,
 )
 from approvals.model import (
     ApprovalRequest,
@@ -39,10 +39,6 @@ from approvals.store.records import Stored
 from approvals.store.store import Store
 
 _log = logging.getLogger(__name__)
-
-
-class UnsealedGrant(StoreUnavailable):
-    """The record tells of a grant that nobody of ours has given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,14 @@ from approvals.errors import (
     NotApprover,
     NotYours,
     OwnRequest,
+    UnsealedGrant,
 )
 from approvals.events import RightRefused
 from approvals.model import Caller, Origin, PersonId, RequestId
 from approvals.policy.people import People
 from approvals.store.system import SystemRecord
+
+_UNSEALED = "unsealed_grant"
 
 
 class Refusals:
@@ -46,10 +49,10 @@ class Refusals:
         """A service wants of a grant what it does not give: a mistake, or somebody trying."""
         try:
             yield
-        except (NotYours, GrantOver, DigestMismatch, ContextChanged) as refusal:
-            event = RightRefused(
-                actor=caller.service, code=refusal.code, wanted=wanted, request=request
-            )
+        except (NotYours, GrantOver, DigestMismatch, ContextChanged, UnsealedGrant) as refusal:
+            # To the caller a failure of the store; here it is to be found by its own name.
+            code = _UNSEALED if isinstance(refusal, UnsealedGrant) else refusal.code
+            event = RightRefused(actor=caller.service, code=code, wanted=wanted, request=request)
             self._system.note_refusal(event)
             raise
 

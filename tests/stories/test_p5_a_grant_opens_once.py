@@ -411,6 +411,27 @@ async def test_who_writes_to_the_store_alone_cannot_make_a_grant(placet: Placet)
         assert await uses(placet, forged) == 0
 
 
+async def test_that_somebody_tried_a_forged_grant_is_on_record(placet: Placet) -> None:
+    request = await is_approved(placet)
+    await overwrites(placet, request.model_copy(update={"uses": 20}))
+    receipt = ReceiptSent.parse({"records": 1, "outcome": "succeeded"})
+    for call in (
+        redeems(placet, request),
+        placet.service.grants.give_receipt(CRM, request.id, receipt),
+        placet.service.grants.end(CRM, request.id),
+    ):
+        with pytest.raises(StoreUnavailable, match="seal"):
+            await call
+
+    await placet.store.system.close()
+
+    facts = [entry["data"] for entry in await history(placet, "system")]
+    assert facts == [
+        {"actor": "crm", "code": "unsealed_grant", "wanted": wanted, "request": request.id}
+        for wanted in ("redeem", "receipt", "end")
+    ]
+
+
 async def overwrites(placet: Placet, forged: ApprovalRequest) -> None:
     async with placet.engine.client() as client:
         key = placet.store.keys.request(forged.id)
