@@ -3,7 +3,33 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+if sys.platform != "win32":  # there a directory cannot be opened, and nothing is locked
+    import fcntl
+
+
+@contextmanager
+def sole_writer(path: Path) -> Iterator[None]:
+    """Who asks for the same waits: within, what was read of `path` is what a write replaces.
+
+    The lock is on its directory, for the file is another one after each write. Where that cannot
+    be opened, nobody is held up.
+    """
+    try:
+        directory = os.open(path.resolve().parent, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from bot.deployment import configuration_in
 from bot.settings import Settings
 from bot.terminal import OutputLost, Terminal
 from bot.web.auth import wall_clock
-from bot.whole_file import write_whole
+from bot.whole_file import sole_writer, write_whole
 
 _MOST_KEYS = 2
 
@@ -76,13 +77,19 @@ def _new(arguments: Namespace, terminal: Terminal) -> int:
     settings = Settings.from_environment(terminal.environment)
     directory = configuration_meant(settings, terminal).directory
     _check_not_the_demos(directory)
-    configuration = configuration_in(directory)
-
     why = None if arguments.reason is None else checked_reason(arguments.reason)
 
     def note(event: Event) -> None:
         record(event, why, directory, settings, terminal)
 
+    with sole_writer(directory / SERVICES):  # two at once would make one id, and lose one key
+        return _made(arguments, terminal, directory, note)
+
+
+def _made(
+    arguments: Namespace, terminal: Terminal, directory: Path, note: Callable[[Event], None]
+) -> int:
+    configuration = configuration_in(directory)
     only = "Only an admin may make API keys (people.yaml, roles)."
     person = acting_admin(configuration, arguments, note, wanted="make key", only=only)
     service = _service(configuration, arguments.service)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from approvals.ask import MAX_GRANT_TTL
 from approvals.errors import Refusal
 from approvals.events import Event, KeyRotated, Rotation
+from approvals.model import PersonId
 from approvals.signing_keys import MOST_KEYS, SigningKey, SigningKeys
 from bot import setting_values as values
 from bot.cli.admins import acting_admin
@@ -35,7 +35,7 @@ from bot.deployment import configuration_in, key_in, signing_key_file
 from bot.secret_files import signing
 from bot.settings import PREFIX, Settings
 from bot.terminal import Terminal
-from bot.whole_file import write_whole
+from bot.whole_file import sole_writer, write_whole
 
 _FILE = PREFIX + "SIGNING_KEY_FILE"
 _LONGEST_GRANT = timedelta(seconds=MAX_GRANT_TTL)
@@ -86,14 +86,6 @@ class TooManySigningKeys(Refusal):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """The keys as they are, and the file that holds them; None where there is none yet."""
-
-    keys: tuple[SigningKey, ...]
-    file: Path | None
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
     """What is done to which key, and the keys after it."""
 
@@ -123,33 +115,46 @@ def _rotate(arguments: Namespace, terminal: Terminal) -> int:
 
     only = "Only an admin may rotate signing keys (people.yaml, roles)."
     person = acting_admin(configuration, arguments, note, wanted="rotate key", only=only)
-    target = _target(settings, terminal)
-    step = _step(target.keys, arguments, datetime.now(UTC).replace(microsecond=0))
-    note(KeyRotated(kid=step.kid, what=step.what, person=person, origin=origin()))
-    return _carry_out(step, target, arguments, terminal)
+    file = _file(settings, terminal)
+    if file is None:
+        return _carry_out(_taken((), arguments, note, person), None, arguments, terminal)
+    with sole_writer(file):  # two at once would each put their key in the place of the other's
+        step = _taken(_keys_in(file), arguments, note, person)
+        return _carry_out(step, file, arguments, terminal)
 
 
-def _target(settings: Settings, terminal: Terminal) -> Target:
+def _file(settings: Settings, terminal: Terminal) -> Path | None:
+    """The file of the signing keys; None where there is none yet."""
     if named := terminal.environment.get(_FILE):
-        return _of_file(values.path(values.given(named)), settings.signing_key)
+        return values.path(values.given(named))
     if settings.signing_key is not None:
         raise KeyNotInFile(
             "PLACET_SIGNING_KEY holds the keys themselves, and a command cannot change it. Put "
             f"them into a file of mode 0600, unset it, and name the file in {_FILE}."
         )
-    if settings.redis_url is not None:
-        return Target((), None)
-    file = signing_key_file(settings)
-    return _of_file(file, key_in(file, signing))
+    return None if settings.redis_url is not None else signing_key_file(settings)
 
 
-def _of_file(file: Path, secret: SecretStr | None) -> Target:
+def _keys_in(file: Path) -> tuple[SigningKey, ...]:
+    secret = key_in(file, signing)
     if secret is None:
         raise NoSigningKey(
             f"There is no signing key in {file}. `placet serve` with the embedded store makes it "
             f"at its start; over a store of your own name its file in {_FILE}."
         )
-    return Target(SigningKeys.parse(secret.get_secret_value()).keys, file)
+    return SigningKeys.parse(secret.get_secret_value()).keys
+
+
+def _taken(
+    keys: tuple[SigningKey, ...],
+    arguments: Namespace,
+    note: Callable[[Event], None],
+    person: PersonId | None,
+) -> Step:
+    """The step that is asked for, on record before it is done."""
+    step = _step(keys, arguments, datetime.now(UTC).replace(microsecond=0))
+    note(KeyRotated(kid=step.kid, what=step.what, person=person, origin=origin()))
+    return step
 
 
 def _step(keys: tuple[SigningKey, ...], arguments: Namespace, now: datetime) -> Step:
@@ -209,13 +214,13 @@ def _waiting(keys: tuple[SigningKey, ...]) -> SigningKey | None:
     return SigningKeys(keys).next if keys else None
 
 
-def _carry_out(step: Step, target: Target, arguments: Namespace, terminal: Terminal) -> int:
-    problem = _store(target.file, step.after.text())
+def _carry_out(step: Step, file: Path | None, arguments: Namespace, terminal: Terminal) -> int:
+    problem = _store(file, step.after.text())
     kids = [key.kid for key in step.after.keys]
     told = {step.what: step.kid, "signs": kids[0], "kids": kids, "stored": problem is None}
     done = f"The signing key {step.kid} is {step.what}."
     if problem is None:
-        lines = [f"{done} {target.file} holds {_count(kids)}.", _NEXT_STEP[step.what]]
+        lines = [f"{done} {file} holds {_count(kids)}.", _NEXT_STEP[step.what]]
         tell_done(terminal, done, is_json=arguments.json, data=told, lines=lines)
         return FINE
     if arguments.json:

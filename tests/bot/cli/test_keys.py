@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import zlib
@@ -268,3 +269,15 @@ def test_a_key_may_end_by_itself(shell: Shell, services: Path, layout: str) -> N
 def test_an_end_that_is_none_is_wrong_usage(shell: Shell, services: Path, length: str) -> None:
     with pytest.raises(SystemExit, match="2"):
         shell.now("key", "new", "crm", f"--expires={length}")
+
+
+async def test_of_several_at_once_no_key_that_was_shown_is_lost(
+    shell: Shell, services: Path
+) -> None:
+    names = ("crm", "billing") * 3
+    results = await asyncio.gather(*(shell("key", "new", name, "--json") for name in names))
+    shown = [result.data["key"] for result in results if result.code == 0]
+    kept = [key for each in load_configuration(services.parent).services.all() for key in each.keys]
+    assert {key_hash(key) for key in shown} <= {key.hash for key in kept}
+    assert sorted(key.id for key in kept) == ["billing-1", "billing-2", "crm-1", "crm-2"]
+    assert len(shown) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from dataclasses import replace
@@ -230,3 +231,13 @@ async def test_each_step_is_on_record_before_it_is_done(office: Office, tmp_path
     assert {(each["person"], each["origin"]["via"]) for each in told} == {("ben", "cli")}
     assert "PRIVATE" not in str(entries)
     assert [e["data"]["wanted"] for e in entries if e["type"] == "right.refused"] == ["rotate key"]
+
+
+async def test_of_several_at_once_one_adds_its_key_and_no_other_says_so(
+    shell: Shell, file: Path
+) -> None:
+    results = await asyncio.gather(*(shell(*ROTATE, "--json") for _ in range(6)))
+    added = [result.data["added"] for result in results if result.code == 0]
+    assert kids(file) == [SIGNS.kid, *added]
+    assert len(added) == 1
+    assert all("is there already" in result.err for result in results if result.code)
