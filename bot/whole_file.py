@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -32,8 +33,13 @@ def sole_writer(path: Path) -> Iterator[None]:
         os.close(directory)
 
 
-def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """`content` in place of what `path` holds. Raises `OSError`, and leaves no draft behind."""
+def write_whole(
+    path: Path, content: bytes, mode: int = 0o600, owner: tuple[int, int] | None = None
+) -> None:
+    """`content` in place of what `path` holds. Raises `OSError`, and leaves no draft behind.
+
+    `owner` is a user and a group, whose it becomes where we may give it to them.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     try:
@@ -42,7 +48,20 @@ def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
             out.write(content)
             out.flush()
             os.fsync(out.fileno())
+        if owner is not None:
+            with suppress(PermissionError):
+                os.chown(draft, *owner)
         draft.chmod(mode)  # whatever the umask took away
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def replace_whole(path: Path, content: bytes) -> None:
+    """As `write_whole`, for what was there before: a link stays one, and who may read it may.
+
+    Run by root, the file would else be root's, and its owner could not read their own secret.
+    """
+    place = path.resolve()
+    before = place.stat()
+    write_whole(place, content, stat.S_IMODE(before.st_mode), (before.st_uid, before.st_gid))

@@ -36,7 +36,7 @@ from bot.deployment import configuration_in
 from bot.settings import Settings
 from bot.terminal import OutputLost, Terminal
 from bot.web.auth import wall_clock
-from bot.whole_file import sole_writer, write_whole
+from bot.whole_file import replace_whole, sole_writer
 
 _MOST_KEYS = 2
 
@@ -143,7 +143,7 @@ def _taken_back(file: Path, before: bytes, problem: str | None, lost: OutputLost
     """The refusal after a key that nobody saw; its hash is taken out again, for it is of no use."""
     if problem is None:
         try:
-            _replace(file.resolve(), before)
+            replace_whole(file, before)
         except OSError as error:
             remedy = f"Its hash is still in {file} ({error.strerror}): remove it."
             return KeyLost(f"The key could not be shown ({lost}). {remedy}")
@@ -187,7 +187,7 @@ def _store(file: Path, before: bytes, service: Service, entry: Entry) -> str | N
             return "its layout is unusual"
         if not os.access(file, os.W_OK):
             return "it is not writable"
-        _replace(file.resolve(), after)
+        replace_whole(file, after)
     except (NoPlace, UnicodeDecodeError):
         return "its layout is unusual"
     except OSError as error:
@@ -214,10 +214,6 @@ def _without_keys(data: object, service: Service) -> object:
     entries = {name: dict(entry) for name, entry in data["services"].items()}
     entries[service.id].pop("keys", None)
     return {**data, "services": entries}
-
-
-def _replace(file: Path, content: bytes) -> None:
-    write_whole(file, content, file.stat().st_mode & 0o7777)
 
 
 def _explain(

@@ -35,7 +35,7 @@ from bot.deployment import configuration_in, key_in, signing_key_file
 from bot.secret_files import signing
 from bot.settings import PREFIX, Settings
 from bot.terminal import Terminal
-from bot.whole_file import sole_writer, write_whole
+from bot.whole_file import replace_whole, sole_writer
 
 _FILE = PREFIX + "SIGNING_KEY_FILE"
 _LONGEST_GRANT = timedelta(seconds=MAX_GRANT_TTL)
@@ -246,8 +246,7 @@ def _store(file: Path | None, text: str) -> str | None:
     if not os.access(file, os.W_OK):
         return f"{file} was left as it is: it is not writable. {instead}"
     try:
-        place = file.resolve()
-        write_whole(place, text.encode(), place.stat().st_mode & 0o777)
+        replace_whole(file, text.encode())
     except OSError as error:
         return f"{file} was left as it is: it cannot be written ({error.strerror}). {instead}"
     return None

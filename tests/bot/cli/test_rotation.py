@@ -241,3 +241,10 @@ async def test_of_several_at_once_one_adds_its_key_and_no_other_says_so(
     assert kids(file) == [SIGNS.kid, *added]
     assert len(added) == 1
     assert all("is there already" in result.err for result in results if result.code)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file to somebody else")
+def test_root_rotates_and_the_owner_can_read_their_keys(shell: Shell, file: Path) -> None:
+    os.chown(file, 1234, 5678)
+    assert shell.now(*ROTATE).code == 0
+    assert (file.stat().st_uid, file.stat().st_gid) == (1234, 5678)
