@@ -44,16 +44,24 @@ class GrantTokens:
         decision, grant = request.decision, request.grant
         if decision is None or grant is None or grant.status not in ("active", "used"):
             return None
-        claims = self._claims(request, decision, grant, now)
+        # Never longer than the grant's whole window: where the store's clock ran ahead, and is put
+        # right later, the grant is over then, and a token cannot be called back.
+        end = min(grant.expires_at, now + request.grant_ttl)
         # Rounded down, so that no token outlives its grant; one that never holds is not made.
-        if _seconds(grant.expires_at) <= _seconds(now):
+        if _seconds(end) <= _seconds(now):
             return None
+        claims = self._claims(request, decision, grant, now, end)
         signer = self.keys.signer
         headers = {"typ": TYPE, "kid": signer.kid}
         return jwt.encode(claims, signer.private, ALGORITHM, headers)
 
     def _claims(
-        self, request: ApprovalRequest, decision: Decision, grant: Grant, now: datetime
+        self,
+        request: ApprovalRequest,
+        decision: Decision,
+        grant: Grant,
+        now: datetime,
+        end: datetime,
     ) -> Claims:
         requester, receipt = request.asked.requester, decision.receipt
         approvers: list[JsonValue] = [who.person for who in decision.by]
@@ -64,7 +72,7 @@ class GrantTokens:
             "jti": grant.id,
             "iat": _seconds(now),
             "nbf": _seconds(now),
-            "exp": _seconds(grant.expires_at),
+            "exp": _seconds(end),
             "act": request.asked.action,
             "rh": request.digest,
             "req": request.id,

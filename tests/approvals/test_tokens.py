@@ -86,6 +86,17 @@ def claims(**changes: object) -> dict[str, Any]:
     return {**read(made()), **changes}
 
 
+def test_a_token_of_a_clock_that_ran_ahead_holds_no_longer_than_any_grant_of_its_kind() -> None:
+    ahead = timedelta(days=3650)
+    request = approved()
+    assert request.grant is not None
+    grant = request.grant.model_copy(update={"expires_at": ENDS + ahead})
+    token = made(request.model_copy(update={"grant": grant}))
+    assert read(token)["exp"] == int((NOW + request.grant_ttl).timestamp())
+    with pytest.raises(BadToken, match="expired"):
+        read(token, now=NOW + request.grant_ttl)
+
+
 def test_a_token_says_what_was_granted_to_whom_and_names_no_data_subject() -> None:
     request = approved()
     token = made(request)
