@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,8 +17,15 @@ import pytest
 from redis.asyncio import Redis
 
 from approvals import lifecycle
+from approvals.act import Redeem
+from approvals.ask import Ask
 from approvals.change import Change
-from approvals.errors import NotConfirmed, StoreRefused
+from approvals.commits import Commits
+from approvals.errors import GrantUsed, NotConfirmed, StoreRefused
+from approvals.granting import GrantService
+from approvals.policy.loader import Configuration
+from approvals.refusals import Refusals
+from approvals.service import ApprovalService
 from approvals.store.health import Demands
 from approvals.store.scripts import Scripts
 from approvals.store.store import Store
@@ -28,7 +38,8 @@ from tests.approvals.store.support import (
     paused,
     wait_until,
 )
-from tests.conftest import RealServer, start_real_server
+from tests.configurations import ask as asking
+from tests.conftest import CRM, RealServer, start_real_server
 
 DEMANDS = Demands(durability="replica", replicas=1)
 
@@ -166,3 +177,37 @@ async def test_a_store_without_its_replica_is_refused_with_the_remedy(servers: S
         await store.health.require()
     assert "connected replicas are 0 of PLACET_WAIT_REPLICAS=2" in refused.value.detail
     assert "start the replicas" in refused.value.detail
+
+
+async def test_a_redeem_the_replica_has_not_confirmed_is_one_use_for_the_nonce_sent_again(
+    pair: Pair, configuration: Configuration
+) -> None:
+    store = pair.store
+    service = ApprovalService(store, configuration)
+    body = b"report"
+    ask = Ask.parse(asking(action="report.read"))
+    request = (await service.open(CRM, ask, body=body, idempotency_key=None)).request
+    sent = Redeem.parse({"nonce": "mine", "digest": request.digest})
+    looks = itertools.count(1)
+
+    with ExitStack() as stack:
+
+        def looked_up() -> Configuration:
+            if next(looks) == 2:  # the record is read, and nothing is committed yet
+                stack.enter_context(paused(pair.replica))
+            return configuration
+
+        refusals = Refusals(store.system, lambda: configuration.people)
+        redeeming = GrantService(store, Commits(store.records), refusals, looked_up)
+        with pytest.raises(NotConfirmed):
+            await redeeming.redeem(CRM, request.id, sent)
+        with pytest.raises(NotConfirmed):
+            await service.grants.redeem(CRM, request.id, sent)
+        assert next(looks) > 2
+
+    again = await service.grants.redeem(CRM, request.id, sent)
+    assert (again.is_new, again.grant.status) == (False, "used")
+    with pytest.raises(GrantUsed):
+        await service.grants.redeem(CRM, request.id, sent.model_copy(update={"nonce": "yours"}))
+    entries = [json.loads(text)["type"] async for text in store.log.entries()]
+    assert entries.count("grant.redeemed") == 1
