@@ -131,7 +131,8 @@ async def test_every_view_is_accessible_and_fits(
     await desk.approve("ben", request)
     async with desk.sit("anna", viewport=viewport, scheme=scheme) as anna:
         page = anna.page
-        await press(page, request, "Review").scroll_into_view_if_needed()
+        # Only brings it into view; scrolling alone would not wait for a page that is drawn anew.
+        await press(page, request, "Review").click(trial=True)
         await _is_fit(page, page.locator("#board"))
         await review(page, request)
         await _is_fit(page, panel(page))
