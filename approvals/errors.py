@@ -41,7 +41,6 @@ PlacetError
 │   └── ReceiptExists          the grant has its receipt
 ├── StoreFailure               the store could not do it; nothing counts as done
 │   ├── StoreUnavailable       unreachable, busy, or the outcome is unknown
-│   │   └── UnsealedGrant      the record tells of a grant that nobody of ours has given
 │   ├── StoreFull              no memory left for new requests
 │   └── NotConfirmed           recorded, but the replicas have not confirmed it
 ├── StoreRefused               the store is not fit to start with; the message names the remedy
@@ -303,10 +302,6 @@ class StoreFailure(PlacetError):
 
 class StoreUnavailable(StoreFailure):
     code = "store_unavailable"
-
-
-class UnsealedGrant(StoreUnavailable):
-    """Somebody wrote to the store, which the audit learns; the caller learns that it is no good."""
 
 
 class StoreFull(StoreFailure):

@@ -5,7 +5,6 @@ Like `service`, of which it is the part that comes after an approval.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,7 +19,6 @@ from approvals.errors import (
     GrantDenied,
     NotAllowed,
     Unauthorized,
-    UnsealedGrant,
 )
 from approvals.model import (
     ApprovalRequest,
@@ -37,8 +35,6 @@ from approvals.policy.loader import Configuration
 from approvals.refusals import Refusals
 from approvals.store.records import Stored
 from approvals.store.store import Store
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,7 @@ class GrantService:
 
         def decide(stored: Stored) -> Change | None:
             nonlocal is_new, denied_by
-            self._check_own(caller, stored.request)
+            _check_own(caller, stored.request)
             redeeming = Redeeming(
                 _digest(sent, stored.request), nonce, claims.accepted, caller.address
             )
@@ -108,7 +104,7 @@ class GrantService:
         receipting = Receipting(sent.records, sent.outcome, sent.note)
 
         def decide(stored: Stored) -> Change:
-            self._check_own(caller, stored.request)
+            _check_own(caller, stored.request)
             return grants.give_receipt(stored.request, receipting, stored.now)
 
         with self._refusals.of_grant(caller, "receipt", request):
@@ -118,7 +114,7 @@ class GrantService:
         """The service needs it no longer. Raises `NotFound`, a `GrantOver`."""
 
         def decide(stored: Stored) -> Change:
-            self._check_own(caller, stored.request)
+            _check_own(caller, stored.request)
             return grants.end(stored.request, stored.now)
 
         with self._refusals.of_grant(caller, "end", request):
@@ -139,20 +135,6 @@ class GrantService:
 
         with self._refusals.of_person(person, "revoke", request, origin):
             return await self._commits.change(request, decide)
-
-    def is_genuine(self, request: ApprovalRequest) -> bool:
-        """Whether its grant was given by us: no other is vouched for by a token."""
-        return self._store.records.is_genuine(request)
-
-    def _check_own(self, caller: Caller, request: ApprovalRequest) -> None:
-        if request.service != caller.service:
-            raise not_yours()
-        if request.grant and not self.is_genuine(request):
-            _log.error("grant without our seal", extra={"request": request.id})
-            raise UnsealedGrant(
-                "The record of this grant does not carry Placet's seal, so it opens nothing. "
-                "Ask an admin to look into the store, and ask again."
-            )
 
     def _claims(self, caller: Caller, sent: Redeem) -> Claims:
         service = self._configuration().services.service(caller.service)
@@ -176,6 +158,11 @@ class GrantService:
         if known is None:
             raise NotAllowed("No such person in people.yaml.")
         return known
+
+
+def _check_own(caller: Caller, request: ApprovalRequest) -> None:
+    if request.service != caller.service:
+        raise not_yours()
 
 
 def _digest(sent: Redeem, request: ApprovalRequest) -> str:

@@ -255,8 +255,7 @@ class Closing(Kept):
 class Grant(Kept):
     """The permission that follows an approval. Its clock starts with the approval.
 
-    `receipt_missed`: the receipt's deadline has passed without one, whatever came later. `seal` is
-    a MAC over what was granted, which the store adds: who writes to Redis alone cannot make one.
+    `receipt_missed`: the receipt's deadline has passed without one, whatever came later.
     """
 
     id: GrantId
@@ -267,7 +266,6 @@ class Grant(Kept):
     receipt: Receipt | None = None
     receipt_missed: bool = False
     closing: Closing | None = None
-    seal: str = ""
 
 
 class ApprovalRequest(Kept):

@@ -17,14 +17,15 @@ from approvals.errors import (
     NotApprover,
     NotYours,
     OwnRequest,
-    UnsealedGrant,
+    PlacetError,
 )
 from approvals.events import RightRefused
 from approvals.model import Caller, Origin, PersonId, RequestId
 from approvals.policy.people import People
+from approvals.store.seals import UnsealedRecord
 from approvals.store.system import SystemRecord
 
-_UNSEALED = "unsealed_grant"
+_UNSEALED = "unsealed_record"
 
 
 class Refusals:
@@ -49,9 +50,8 @@ class Refusals:
         """A service wants of a grant what it does not give: a mistake, or somebody trying."""
         try:
             yield
-        except (NotYours, GrantOver, DigestMismatch, ContextChanged, UnsealedGrant) as refusal:
-            # To the caller a failure of the store; here it is to be found by its own name.
-            code = _UNSEALED if isinstance(refusal, UnsealedGrant) else refusal.code
+        except (NotYours, GrantOver, DigestMismatch, ContextChanged, UnsealedRecord) as refusal:
+            code = _code(refusal)
             event = RightRefused(actor=caller.service, code=code, wanted=wanted, request=request)
             self._system.note_refusal(event)
             raise
@@ -63,11 +63,11 @@ class Refusals:
         """A person wants what is not theirs; who is in no file goes by `unknown`."""
         try:
             yield
-        except (NotAllowed, NotApprover, OwnRequest) as refusal:
+        except (NotAllowed, NotApprover, OwnRequest, UnsealedRecord) as refusal:
             is_known = self._people().person(person) is not None
             event = RightRefused(
                 actor=person if is_known else "unknown",
-                code=refusal.code,
+                code=_code(refusal),
                 wanted=wanted,
                 request=request,
                 origin=origin,
@@ -81,3 +81,8 @@ class Refusals:
             actor="unknown", code=NotAllowed.code, wanted=wanted, request=request, origin=origin
         )
         self._system.note_refusal(event)
+
+
+def _code(refusal: PlacetError) -> str:
+    """To the caller a forged record is a failure of the store; here it goes by its own name."""
+    return _UNSEALED if isinstance(refusal, UnsealedRecord) else refusal.code

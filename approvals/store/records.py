@@ -32,7 +32,7 @@ from approvals.store.outbox import freeze, writes_of_new
 from approvals.store.pipeline import CommandRefused, Pipeline
 from approvals.store.receipts import writes_of_receipt
 from approvals.store.scripts import Answer, Commit, Loaded, Scripts, UnreadableRecord, Write
-from approvals.store.seals import is_sealed, with_seal
+from approvals.store.seals import with_seal, without_seal
 from approvals.store.times import millis
 
 _log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class Records:
 
     async def load(self, request: RequestId) -> Stored | None:
         """One request and the time, or None."""
-        return _stored(request, await self._scripts.load(self._keys.request(request)))
+        return self._stored(request, await self._scripts.load(self._keys.request(request)))
 
     async def load_all(self, requests: Sequence[RequestId]) -> list[Stored]:
         """Those of several requests that exist and can be read, in order."""
@@ -108,12 +108,8 @@ class Records:
         for start in range(0, len(requests), LOADED_AT_ONCE):
             page = requests[start : start + LOADED_AT_ONCE]
             keys = [self._keys.request(request) for request in page]
-            found += map(_readable, page, await self._scripts.load_all(keys))
+            found += map(self._readable, page, await self._scripts.load_all(keys))
         return [stored for stored in found if stored]
-
-    def is_genuine(self, request: ApprovalRequest) -> bool:
-        """Whether its grant was given by us, and not by somebody who writes to the store."""
-        return is_sealed(self._audit_key, request)
 
     async def open(
         self,
@@ -190,7 +186,7 @@ class Records:
         entries = self._seal(change, place)
         if request.is_final and not (before and before.request.is_final):
             receipt = EntryReceipt(entry=place.number + len(entries) - 1, mac=entries[-1].mac)
-            request = with_seal(self._audit_key, request, receipt)
+            request = _with_receipt(request, receipt)
         frozen = b""
         writes = self._writes(before.request if before else None, request, place.at, lease)
         if event and change.callback:
@@ -205,13 +201,38 @@ class Records:
             result=request.status,
             entry=place.number,
             entries=tuple(entry.text for entry in entries),
-            body=request.model_dump_json(exclude_defaults=True).encode(),
+            body=self._body(request, place.version),
             frozen=frozen,
             valid_before=change.valid_before,
             guarded=change.guarded,
             writes=tuple(writes),
         )
         return commit, request
+
+    def _stored(self, request: RequestId, loaded: Loaded) -> Stored | None:
+        if not loaded.version:
+            return None
+        if min(loaded.version, loaded.entries) < 0:
+            raise _unreadable()
+        body = without_seal(self._audit_key, request, loaded.version, loaded.body)
+        try:
+            record = ApprovalRequest.model_validate_json(body)
+        except ValidationError:
+            raise _unreadable() from None
+        if record.id != request:
+            raise _unreadable()
+        return Stored(record, loaded.version, loaded.entries, loaded.now)
+
+    def _readable(self, request: RequestId, loaded: Loaded) -> Stored | None:
+        try:
+            return self._stored(request, loaded)
+        except UnreadableRecord as error:
+            _log.error("record cannot be read", extra={"request": request, "reason": error.detail})
+            return None
+
+    def _body(self, request: ApprovalRequest, version: int) -> bytes:
+        body = request.model_dump_json(exclude_defaults=True).encode()
+        return with_seal(self._audit_key, request.id, version, body)
 
     def _event(self, change: Change) -> EventId | None:
         if change.callback is None or change.request.asked.callback_url is None:
@@ -295,16 +316,12 @@ def _outlook(request: ApprovalRequest) -> str | None:
     return "undeliverable" if request.delivery == "undeliverable" else None
 
 
-def _stored(request: RequestId, loaded: Loaded) -> Stored | None:
-    if not loaded.version:
-        return None
-    try:
-        record = ApprovalRequest.model_validate_json(loaded.body)
-    except ValidationError:
-        raise _unreadable() from None
-    if record.id != request or min(loaded.version, loaded.entries) < 0:
-        raise _unreadable()
-    return Stored(record, loaded.version, loaded.entries, loaded.now)
+def _with_receipt(request: ApprovalRequest, receipt: EntryReceipt) -> ApprovalRequest:
+    """A request that is final by this commit, naming the entry that tells of it."""
+    if request.decision is None:
+        return request
+    decision = request.decision.model_copy(update={"receipt": receipt})
+    return request.model_copy(update={"decision": decision})
 
 
 def _tried(answer: Answer, request: ApprovalRequest) -> Tried:
@@ -314,14 +331,6 @@ def _tried(answer: Answer, request: ApprovalRequest) -> Tried:
 
 def _unreadable() -> UnreadableRecord:
     return UnreadableRecord("A record of the store cannot be read by this version.")
-
-
-def _readable(request: RequestId, loaded: Loaded) -> Stored | None:
-    try:
-        return _stored(request, loaded)
-    except UnreadableRecord:
-        _log.error("record cannot be read", extra={"request": request})
-        return None
 
 
 def used_key(value: str) -> tuple[RequestId, str]:

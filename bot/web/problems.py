@@ -70,7 +70,6 @@ KINDS: Mapping[type[PlacetError], Kind] = {
     errors.NotRedeemed: Kind(409, "The grant was never redeemed"),
     errors.ReceiptExists: Kind(409, "The grant has its receipt"),
     errors.StoreUnavailable: Kind(503, "The store is unavailable"),
-    errors.UnsealedGrant: Kind(503, "The store is unavailable"),
     errors.StoreFull: Kind(503, "The store is full"),
     errors.NotConfirmed: Kind(503, "Recorded, but not confirmed"),
 }

@@ -85,7 +85,6 @@ def test_the_defaults_of_what_is_stored_never_change() -> None:
         "receipt": None,
         "receipt_missed": False,
         "closing": None,
-        "seal": "",
     }
     assert defaults(Receipt) == {"note": None}
     assert defaults(Closing) == {"person": None, "note": None}

@@ -13,6 +13,7 @@ from approvals.policy.loader import Configuration
 from tests.calling_back import calling, postman
 from tests.conftest import SECRETS, Placet
 from tests.faults.invariants import Told, assert_invariants
+from tests.rewriting import rewrite
 from tests.servers.callback_receiver import CallbackReceiver
 from tests.stories.telling import asks
 
@@ -83,8 +84,9 @@ async def unaudited_use(placet: Placet, request: RequestId, _: Told) -> None:
     assert record.grant
     use = Redemption(nonce="n", at=record.created_at)
     grant = record.grant.model_copy(update={"redemptions": (use,)})
-    body = record.model_copy(update={"grant": grant}).model_dump_json(exclude_defaults=True)
-    await placet.store.pipeline.run("HSET", placet.store.keys.request(request), "body", body)
+    told = grant.model_dump(mode="json", exclude_defaults=True)
+    async with placet.engine.client() as client:
+        await rewrite(client, placet.store.keys.request(request), grant=told)
 
 
 @pytest.mark.parametrize(

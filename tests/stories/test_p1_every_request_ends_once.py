@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from datetime import timedelta
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from approvals.errors import AlreadyFinal, PlacetError, Refusal, StoreUnavailable
 from approvals.model import ApprovalRequest, PersonId
 from tests.conftest import ANNA, BEN, CLI, CRM, Placet
+from tests.rewriting import body_of, rewrite
 from tests.stories.telling import asks, history, looks_and_votes, passes, time_works, told
 
 FINAL_ENTRIES = {"request.approved", "request.denied", "request.expired", "request.cancelled"}
@@ -113,9 +113,8 @@ async def test_what_a_newer_version_wrote_into_a_record_is_kept(placet: Placet) 
     request = await asks(placet)
     key = placet.store.keys.request(request.id)
     async with placet.engine.client() as client:
-        body = json.loads(await client.hget(key, "body") or b"")
-        await client.hset(key, "body", json.dumps(body | {"of_tomorrow": [1, 2]}))
+        await rewrite(client, key, of_tomorrow=[1, 2])
 
         await looks_and_votes(placet, ANNA, request.id)
 
-        assert json.loads(await client.hget(key, "body") or b"")["of_tomorrow"] == [1, 2]
+        assert (await body_of(client, key))["of_tomorrow"] == [1, 2]

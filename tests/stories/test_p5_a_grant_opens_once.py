@@ -27,10 +27,11 @@ from approvals.errors import (
     StoreUnavailable,
 )
 from approvals.granting import Redeemed
-from approvals.model import ApprovalRequest, Caller
+from approvals.model import ApprovalRequest, Caller, Review
 from approvals.policy.loader import Configuration, load_configuration
 from tests.configurations import POLICY, write_configuration
 from tests.conftest import ANNA, BEN, BILLING, CLI, CRM, JONAS, OLGA, Placet
+from tests.rewriting import forge
 from tests.stories.telling import (
     asks,
     history,
@@ -383,37 +384,44 @@ async def test_a_service_may_end_it_early(placet: Placet) -> None:
     assert (await told(placet, request.id))[-1]["type"] == "grant.ended"
 
 
-async def test_who_writes_to_the_store_alone_cannot_make_a_grant(placet: Placet) -> None:
+async def test_who_writes_to_the_store_alone_makes_no_grant_vote_or_use(placet: Placet) -> None:
     request = await asks(placet)
     approved = await is_approved(placet)
     assert approved.grant
+    longer = {"expires_at": approved.grant.expires_at + timedelta(days=1)}
+    made_up = {"status": "approved", "decision": approved.decision, "grant": approved.grant}
+    vote = Review(person=BEN, via="cli", vote="approve", revision=1, at=request.created_at)
     for forged in (
         approved.model_copy(update={"digest": "sha256:" + "f" * 64}),
         approved.model_copy(update={"uses": 20}),
-        approved.model_copy(
-            update={
-                "grant": approved.grant.model_copy(
-                    update={"expires_at": approved.grant.expires_at + timedelta(days=1)}
-                )
-            }
-        ),
-        approved.model_copy(update={"grant": approved.grant.model_copy(update={"seal": ""})}),
-        request.model_copy(
-            update={"status": "approved", "decision": approved.decision, "grant": approved.grant}
-        ),
+        approved.model_copy(update={"grant": approved.grant.model_copy(update=longer)}),
+        approved.model_copy(update={"grant": approved.grant.model_copy(update={"uses_left": 3})}),
+        request.model_copy(update=made_up),
+        request.model_copy(update={"reviews": (vote,)}),
     ):
-        await overwrites(placet, forged)
+        await forge(placet, forged)
 
         with pytest.raises(StoreUnavailable, match="seal"):
             await redeems(placet, forged)
+        with pytest.raises(StoreUnavailable, match="seal"):
+            await looks_and_votes(placet, ANNA, forged.id)
 
-        assert not placet.service.grants.is_genuine(forged)
         assert await uses(placet, forged) == 0
 
 
-async def test_that_somebody_tried_a_forged_grant_is_on_record(placet: Placet) -> None:
+async def test_a_record_put_in_the_place_of_another_is_not_read(placet: Placet) -> None:
+    request, approved = await asks(placet), await is_approved(placet)
+    keys = placet.store.keys
+    async with placet.engine.client() as client:
+        for name, value in (await client.hgetall(keys.request(approved.id))).items():
+            await client.hset(keys.request(request.id), name, value)
+    with pytest.raises(StoreUnavailable, match="seal"):
+        await placet.service.card_facts(request.id)
+
+
+async def test_that_somebody_tried_a_forged_record_is_on_record(placet: Placet) -> None:
     request = await is_approved(placet)
-    await overwrites(placet, request.model_copy(update={"uses": 20}))
+    await forge(placet, request.model_copy(update={"uses": 20}))
     receipt = ReceiptSent.parse({"records": 1, "outcome": "succeeded"})
     for call in (
         redeems(placet, request),
@@ -422,20 +430,18 @@ async def test_that_somebody_tried_a_forged_grant_is_on_record(placet: Placet) -
     ):
         with pytest.raises(StoreUnavailable, match="seal"):
             await call
+    with pytest.raises(StoreUnavailable, match="seal"):
+        await placet.service.view(request.id, BEN, CLI)
 
     await placet.store.system.close()
 
     facts = [entry["data"] for entry in await history(placet, "system")]
-    assert facts == [
-        {"actor": "crm", "code": "unsealed_grant", "wanted": wanted, "request": request.id}
-        for wanted in ("redeem", "receipt", "end")
+    assert [(fact["actor"], fact["code"], fact["wanted"]) for fact in facts] == [  # type: ignore[index]
+        ("crm", "unsealed_record", "redeem"),
+        ("crm", "unsealed_record", "receipt"),
+        ("crm", "unsealed_record", "end"),
+        ("ben", "unsealed_record", "view"),
     ]
-
-
-async def overwrites(placet: Placet, forged: ApprovalRequest) -> None:
-    async with placet.engine.client() as client:
-        key = placet.store.keys.request(forged.id)
-        await client.hset(key, "body", forged.model_dump_json(exclude_defaults=True))
 
 
 async def test_a_receipt_tells_once_what_was_done(placet: Placet) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -20,6 +19,7 @@ from approvals.store.scripts import Commit, Scripts, UnreadableRecord
 from approvals.store.times import millis
 from tests.approvals.store.support import REQUEST, commit_of, dump, stop_the_clock
 from tests.conftest import CRM, Placet
+from tests.rewriting import rewrite
 from tests.stories.telling import asks
 
 IDEMPOTENCY = "idem:crm:mark"
@@ -87,12 +87,6 @@ async def test_a_service_is_told_and_nothing_of_its_request_is_kept(
     assert {name: after[name] for name in after if name not in passing} == before
 
 
-async def damage_body(client: Redis, record: str, **changes: object) -> None:
-    body = await cast("Awaitable[bytes]", client.hget(record, "body"))
-    told = json.loads(body) | changes
-    await client.hset(record, "body", json.dumps(told))
-
-
 async def as_text(client: Redis, record: str) -> None:
     await client.delete(record)
     await client.set(record, "text")
@@ -111,15 +105,15 @@ async def with_no_body(client: Redis, record: str) -> None:
 
 
 async def of_another(client: Redis, record: str) -> None:
-    await damage_body(client, record, id="req_" + "0" * 26)
+    await rewrite(client, record, id="req_" + "0" * 26)
 
 
 async def without_zone(client: Redis, record: str) -> None:
-    await damage_body(client, record, expires_at="2026-11-24T14:00:00")
+    await rewrite(client, record, expires_at="2026-11-24T14:00:00")
 
 
 async def of_a_newer_version(client: Redis, record: str) -> None:
-    await damage_body(client, record, status="delegated")
+    await rewrite(client, record, status="delegated")
 
 
 WAYS = (
