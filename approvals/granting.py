@@ -17,7 +17,6 @@ from approvals.commits import Commits, not_yours
 from approvals.digest import action_digest
 from approvals.errors import (
     GrantDenied,
-    NotAllowed,
     Unauthorized,
 )
 from approvals.model import (
@@ -154,10 +153,7 @@ class GrantService:
         return rulebook.denial(inquiry_of(now, request.service, request.created_at))
 
     def _person(self, person: PersonId) -> Person:
-        known = self._configuration().people.person(person)
-        if known is None:
-            raise NotAllowed("No such person in people.yaml.")
-        return known
+        return self._configuration().people.listed(person)
 
 
 def _check_own(caller: Caller, request: ApprovalRequest) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from itertools import islice
 
-from approvals.errors import NotAllowed, NotFound
+from approvals.errors import NotFound
 from approvals.model import ApprovalRequest, Person, PersonId, RequestId, Status
 from approvals.policy.loader import Configuration
 from approvals.standing import may_decide
@@ -92,10 +92,7 @@ class Inbox:
         return await self._first(limit, self._pages_of_recent(), is_wanted)
 
     def _known(self, person: PersonId) -> Person:
-        known = self._configuration().people.person(person)
-        if known is None:
-            raise NotAllowed("No such person in people.yaml.")
-        return known
+        return self._configuration().people.listed(person)
 
     async def _first(
         self,

@@ -349,10 +349,7 @@ class ApprovalService:
         return Opened(found, is_new=False, quotas=quotas)
 
     def _person(self, person: PersonId) -> Person:
-        known = self.configuration.people.person(person)
-        if known is None:
-            raise NotAllowed("No such person in people.yaml.")
-        return known
+        return self.configuration.people.listed(person)
 
     def _full_view(self, request: ApprovalRequest, policy: Policy) -> FullView:
         action = policy.actions.get(request.asked.action)

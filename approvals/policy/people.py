@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, model_validator
 
+from approvals.errors import NotAllowed
 from approvals.model import Frozen, Person, PersonId, Role
 from approvals.policy.values import Name, PersonName, Title, Word, fault, not_carried_out
 
@@ -80,6 +81,13 @@ class People:
     def person(self, person: PersonId) -> Person | None:
         """The person with today's groups."""
         return self._persons.get(person)
+
+    def listed(self, person: PersonId) -> Person:
+        """As `person`, for who wants something: raises `NotAllowed` for nobody of the file."""
+        known = self.person(person)
+        if known is None:
+            raise NotAllowed("No such person in people.yaml.")
+        return known
 
     def everyone(self) -> list[Person]:
         """Everybody, in the order of the file."""
