@@ -7,7 +7,7 @@ an unfit store takes no new request and no approval; reading, denying and expiry
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,6 +25,8 @@ FULL_AT = 0.85
 BEHIND_AFTER = timedelta(seconds=5)  # as in commit.lua
 CLOCKS_APART = timedelta(seconds=30)
 MOST_AHEAD_MS = 10**14
+RECORDS = "records"  # beside the keys' fingerprints: the form of all records, by a number
+RECORDS_FORM = "2"  # each with its seal; form 1 had none, and left no number
 _FULL = "The store is 85 % full and takes no new requests. Give it more memory."
 
 
@@ -89,9 +91,9 @@ class Health:
         """
         await self._require_now()
         # All or none: of two first processes with different keys one must win.
-        marks = self._fingerprints.items()
+        marks = {**self._fingerprints, RECORDS: RECORDS_FORM}
         await self._pipeline.run_together(
-            [("HSETNX", self._keys.fingerprints, name, mark) for name, mark in marks]
+            [("HSETNX", self._keys.fingerprints, name, mark) for name, mark in marks.items()]
         )
         await self._require_now()  # another process may have been the first
 
@@ -118,7 +120,7 @@ class Health:
             info = _parsed(cast("bytes", await self._pipeline.run("INFO")))
             settings = await self._settings("appendfsync", "no-appendfsync-on-rewrite")
             behind, apart = await self._clocks()
-            foreign = tuple(await self._foreign_keys())
+            foreign, form = await self._began_with()
             # A server unfit to write to is told as that, and not as one that refused a write.
             unfit = _faults(info, settings, self._demands) or await self._refused()
         except StoreFailure as error:
@@ -131,7 +133,7 @@ class Health:
             *([_FULL] if is_full else ()),
             *_clocks_apart(apart),
         )
-        faults = (*unfit, *foreign, *_slow_clock(behind))
+        faults = (*unfit, *form, *foreign, *_slow_clock(behind))
         return _Found(faults, warnings, is_full, behind, foreign)
 
     async def _refused(self) -> list[str]:
@@ -157,14 +159,18 @@ class Health:
         apart = timedelta(milliseconds=millis - round(self._host_time() * 1000))
         return timedelta(milliseconds=max(0, behind)), apart
 
-    async def _foreign_keys(self) -> list[str]:
-        names = list(self._fingerprints)
+    async def _began_with(self) -> tuple[tuple[str, ...], list[str]]:
+        """What differs from what the deployment began with: keys, and the form of its records."""
+        names = [*self._fingerprints, RECORDS]
         reply = await self._pipeline.run("HMGET", self._keys.fingerprints, *names)
-        known = cast("list[bytes | None]", reply)
+        *known, form = cast("list[bytes | None]", reply)
+        return tuple(self._foreign_keys(known)), _other_form(form, is_new=not any(known))
+
+    def _foreign_keys(self, known: Sequence[bytes | None]) -> list[str]:
         return [
             f"{name} is not the key that this deployment began with; give every process the same, "
             "or another PLACET_NAMESPACE."
-            for name, mark in zip(names, known, strict=True)
+            for name, mark in zip(self._fingerprints, known, strict=True)
             if mark is not None and mark != self._fingerprints[name].encode()
         ]
 
@@ -188,6 +194,14 @@ class Health:
                 reply = cast("list[bytes]", await self._pipeline.run("CONFIG", "GET", name))
                 told |= {name: reply[1].decode()} if len(reply) > 1 else {}
         return told
+
+
+def _other_form(form: bytes | None, *, is_new: bool) -> list[str]:
+    if form == RECORDS_FORM.encode() or (form is None and is_new):
+        return []
+    whose = "an earlier version" if form is None else "another version"
+    told = f"the store holds records of {whose} of Placet, which this one cannot read; "
+    return [told + "give another PLACET_NAMESPACE, or begin with an empty store."]
 
 
 def _slow_clock(behind: timedelta) -> list[str]:

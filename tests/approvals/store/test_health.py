@@ -17,7 +17,7 @@ from approvals.change import Voting
 from approvals.errors import OtherKey, StoreFull, StoreRefused, StoreUnavailable
 from approvals.events import CallbackAttempted
 from approvals.model import ApprovalRequest, RequestId, event_id
-from approvals.store.health import Demands, Durability, Health
+from approvals.store.health import RECORDS, Demands, Durability, Health
 from approvals.store.keys import Keys
 from approvals.store.outbox import Outcome
 from approvals.store.pipeline import Pipeline, connection_pool
@@ -161,7 +161,7 @@ async def server_telling(info: str, fsync: str | None) -> AsyncIterator[str]:
         b"CONFIG": config,
         b"TIME": b"*2\r\n$1\r\n1\r\n$1\r\n0\r\n",
         b"GET": b"$-1\r\n",
-        b"HMGET": b"*0\r\n",
+        b"HMGET": b"*1\r\n$-1\r\n",
         b"EVALSHA": b"*0\r\n",
     }
 
@@ -417,6 +417,21 @@ async def test_of_two_first_processes_with_other_keys_one_wins(servers: Servers)
     await winner.health.require()
     with pytest.raises(OtherKey):
         await loser.health.require()
+
+
+@pytest.mark.parametrize("form", [None, b"1", b"3"])
+async def test_records_of_another_form_are_not_begun_with(
+    servers: Servers, form: bytes | None
+) -> None:
+    server = await servers.start()
+    store = servers.store(server)
+    await store.health.require()
+    client = servers.client(server)
+    await client.hdel(store.keys.fingerprints, RECORDS)
+    if form is not None:
+        await client.hset(store.keys.fingerprints, RECORDS, form)
+    with pytest.raises(StoreRefused, match="begin with an empty store"):
+        await servers.store(server).health.require()
 
 
 @pytest.mark.parametrize("seen", [b"9" * 5000, b"soon", b"\xff"])
