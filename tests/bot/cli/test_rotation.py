@@ -111,7 +111,7 @@ def test_the_oldest_is_retired_first_and_the_next_never(shell: Shell, file: Path
     [
         ((SIGNS,), ("--promote",), "nothing_to_promote"),
         ((SIGNS,), ("--retire",), "nothing_to_retire"),
-        ((SIGNS, ago(59)), ("--retire",), "too_early"),
+        ((SIGNS, ago(5)), ("--retire",), "too_early"),
         ((SIGNS, NEXT), (), "too_many_signing_keys"),
         ((SIGNS, *(ago(9, SigningKey.new()) for _ in range(3))), (), "too_many_signing_keys"),
     ],
