@@ -105,6 +105,7 @@ async def history(placet: Placet, record: str) -> list[dict[str, object]]:
 
 
 async def stored_keys(placet: Placet) -> set[str]:
-    """Every key of this deployment."""
+    """Every key of this deployment, but the budgets, which pass by themselves."""
     async with placet.engine.client() as client:
-        return {key.decode() async for key in client.scan_iter(f"*{placet.engine.namespace}*")}
+        found = {key.decode() async for key in client.scan_iter(f"*{placet.engine.namespace}*")}
+    return {key for key in found if ":budget:" not in key}

@@ -52,7 +52,7 @@ async def narrow(engine: Engine) -> AsyncIterator[BlockingConnectionPool]:
     """A pool of one connection: who holds it holds up a pipeline."""
     wide = engine.pool()
     pool = BlockingConnectionPool(
-        connection_class=wide.connection_class, max_connections=1, timeout=1,
+        connection_class=wide.connection_class, max_connections=1, timeout=20,
         **wide.connection_kwargs,
     )  # fmt: skip
     yield pool
