@@ -75,11 +75,12 @@ class Console:
         return await self.call("POST", target, {"X-Placet-Person": person, **JSON}, body)
 
     async def trace(self) -> dict[str, object]:
-        """All that is stored, but the store's time, which a read may write."""
+        """All that is stored, but the store's time, which a read may write, and budgets."""
         await self.placet.store.system.close()
         async with self.placet.engine.client() as client:
             names = cast("list[bytes]", await client.keys(self.placet.store.keys.pattern))
-            wanted = sorted(set(names) - {self.placet.store.keys.clock.encode()})
+            clock = self.placet.store.keys.clock.encode()
+            wanted = sorted(n for n in set(names) - {clock} if b":budget:" not in n)
             return {name.decode(): await client.dump(name) for name in wanted}
 
 
