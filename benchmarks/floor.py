@@ -6,13 +6,16 @@ What is approved at its opening stays in the process's own memory, so that it ca
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from approvals.store.budgets import Budgets
 from approvals.store.keys import Keys
 from approvals.store.pipeline import Argument, Pipeline, Reply, connection_pool
+from approvals.store.receipts import ReceiptBook
 from approvals.store.records import Records
-from approvals.store.scripts import Answer, Commit, Loaded, Scripts
+from approvals.store.scripts import Answer, Commit, Level, Loaded, Scripts, Taken
 from approvals.store.store import Store
 from approvals.store.times import from_millis, millis
 from bot.deployment import store_url
@@ -40,11 +43,24 @@ class NothingKept(Scripts):
             self._approved[commit.record] = commit.body
         return Answer("OK", "1", commit.now)
 
+    async def take_budgets(
+        self,
+        limits: Mapping[str, int],
+        idempotency: str | None,  # noqa: ARG002 - the shape of what it replaces
+    ) -> Taken:
+        """Enough of everything, always."""
+        none = timedelta(0)
+        levels = tuple(Level(most, none, none) for most in limits.values())
+        return Taken(is_enough=True, used=None, now=_now(), levels=levels)
+
     async def load(self, record: str) -> Loaded:
         """What was approved, to be redeemed once; else no record, and the time."""
-        now = from_millis(millis(datetime.now(UTC)))
         body = self._approved.pop(record, b"")
-        return Loaded(int(bool(body)), int(bool(body)), body, now=now, behind=timedelta(0))
+        return Loaded(int(bool(body)), int(bool(body)), body, now=_now(), behind=timedelta(0))
+
+
+def _now() -> datetime:
+    return from_millis(millis(datetime.now(UTC)))
 
 
 def without_store(store: Store, settings: Settings) -> Store:
@@ -52,4 +68,9 @@ def without_store(store: Store, settings: Settings) -> Store:
     audit_key = settings.keys().audit.get_secret_value().encode()
     reads = NothingRead(connection_pool(store_url(settings)))  # the pool is never used
     scripts = NothingKept(reads, store.keys)
-    return replace(store, records=Records(reads, scripts, store.keys, audit_key, store.marks))
+    return replace(
+        store,
+        records=Records(reads, scripts, store.keys, audit_key, store.marks),
+        budgets=Budgets(scripts, store.keys, store.marks),
+        receipts=ReceiptBook(reads, store.keys, store.marks),
+    )

@@ -39,7 +39,7 @@ async def measure(stage: Stage, rounds: int, grants: int, say: Callable[[str], N
     """
     ratios: dict[int, list[float]] = {each: [] for each in CONCURRENCIES}
     runs: list[Json] = []
-    async with running(FLOOR, stage.environment, stage.directory / "floor.log") as floor:
+    async with running(FLOOR, stage.environment, stage.directory / "floor-redeem.log") as floor:
         for number in range(rounds + 1):
             for connections in CONCURRENCIES:
                 size = grants // _SLOW if connections == 1 else grants

@@ -49,7 +49,7 @@ class Plan:
 FULL = Plan(
     rounds=5,
     seconds=3.0,
-    redeems=5_000,
+    redeems=2_000,
     single_decisions=300,
     rounds_of_decisions=30,
     expiry=Sizes(
