@@ -67,8 +67,8 @@ class DenyRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Cancelling:
-    """A person takes a request back."""
+class TakingBack:
+    """A person takes a request, or the grant that came of it, back."""
 
     person: Person
     origin: Origin
@@ -107,12 +107,3 @@ class Receipting:
     records: int
     outcome: ReceiptOutcome
     note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Revoking:
-    """A person takes a grant back."""
-
-    person: Person
-    origin: Origin
-    reason: str | None = None

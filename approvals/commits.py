@@ -15,7 +15,7 @@ from datetime import datetime
 from approvals import lifecycle
 from approvals.change import Change
 from approvals.errors import NotFound, NotYours, PlacetError, StoreUnavailable
-from approvals.model import ApprovalRequest, RequestId
+from approvals.model import ApprovalRequest, Caller, RequestId
 from approvals.store.records import Lease, Records, Stored
 from approvals.store.scripts import Answer
 
@@ -99,9 +99,10 @@ def not_found() -> NotFound:
     return NotFound("There is no such request.")
 
 
-def not_yours() -> NotYours:
-    """The same to the caller, word for word."""
-    return NotYours(not_found().detail)
+def check_own(caller: Caller, request: ApprovalRequest) -> None:
+    """Raises `NotYours` for another service's request: to the caller `not_found`, word for word."""
+    if request.service != caller.service:
+        raise NotYours(not_found().detail)
 
 
 def too_busy() -> StoreUnavailable:

@@ -12,8 +12,8 @@ from approvals import grants
 from approvals.act import ReceiptSent, Redeem
 from approvals.answer import grant_data
 from approvals.ask import reason_text
-from approvals.change import Change, DenyRule, Receipting, Redeeming, Revoking
-from approvals.commits import Commits, not_yours
+from approvals.change import Change, DenyRule, Receipting, Redeeming, TakingBack
+from approvals.commits import Commits, check_own
 from approvals.digest import action_digest
 from approvals.errors import (
     GrantDenied,
@@ -77,7 +77,7 @@ class GrantService:
 
         def decide(stored: Stored) -> Change | None:
             nonlocal is_new, denied_by
-            _check_own(caller, stored.request)
+            check_own(caller, stored.request)
             redeeming = Redeeming(
                 _digest(sent, stored.request), nonce, claims.accepted, caller.address
             )
@@ -103,7 +103,7 @@ class GrantService:
         receipting = Receipting(sent.records, sent.outcome, sent.note)
 
         def decide(stored: Stored) -> Change:
-            _check_own(caller, stored.request)
+            check_own(caller, stored.request)
             return grants.give_receipt(stored.request, receipting, stored.now)
 
         with self._refusals.of_grant(caller, "receipt", request):
@@ -113,7 +113,7 @@ class GrantService:
         """The service needs it no longer. Raises `NotFound`, a `GrantOver`."""
 
         def decide(stored: Stored) -> Change:
-            _check_own(caller, stored.request)
+            check_own(caller, stored.request)
             return grants.end(stored.request, stored.now)
 
         with self._refusals.of_grant(caller, "end", request):
@@ -129,7 +129,7 @@ class GrantService:
         words = reason_text(reason)
 
         def decide(stored: Stored) -> Change:
-            revoking = Revoking(self._person(person), origin, words)
+            revoking = TakingBack(self._person(person), origin, words)
             return grants.revoke(stored.request, revoking, stored.now)
 
         with self._refusals.of_person(person, "revoke", request, origin):
@@ -154,11 +154,6 @@ class GrantService:
 
     def _person(self, person: PersonId) -> Person:
         return self._configuration().people.listed(person)
-
-
-def _check_own(caller: Caller, request: ApprovalRequest) -> None:
-    if request.service != caller.service:
-        raise not_yours()
 
 
 def _digest(sent: Redeem, request: ApprovalRequest) -> str:

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from approvals import errors
 from approvals.answer import Json, grant_data, receipt_due_at
-from approvals.change import Change, DenyRule, Receipting, Redeeming, Revoking
+from approvals.change import Change, DenyRule, Receipting, Redeeming, TakingBack
 from approvals.errors import ContextChanged, DigestMismatch, NotAllowed, NotFound
 from approvals.events import (
     Event,
@@ -174,7 +174,7 @@ def end(request: ApprovalRequest, now: datetime) -> Change:
     return _closed(request, grant, "ended", Closing(at=now, reason="by_service"), (event,))
 
 
-def revoke(request: ApprovalRequest, revoking: Revoking, now: datetime) -> Change:
+def revoke(request: ApprovalRequest, revoking: TakingBack, now: datetime) -> Change:
     """A person takes it back. Raises `NotFound`, `NotAllowed`, `GrantOver`."""
     grant = _grant_of(request)
     cause = _cause(request, revoking.person)

@@ -16,7 +16,7 @@ from typing import Literal
 
 from approvals import grants
 from approvals.answer import Json, own_decision, public_decision
-from approvals.change import Cancelling, Change, DenyRule, Opening, Voting
+from approvals.change import Change, DenyRule, Opening, TakingBack, Voting
 from approvals.errors import (
     AlreadyFinal,
     AlreadyReviewed,
@@ -125,7 +125,7 @@ def cancel_by_service(request: ApprovalRequest, now: datetime) -> Change:
     return _cancel(request, now, "by_service", event)
 
 
-def cancel_by_person(request: ApprovalRequest, cancelling: Cancelling, now: datetime) -> Change:
+def cancel_by_person(request: ApprovalRequest, cancelling: TakingBack, now: datetime) -> Change:
     """The requester or an admin takes it back. Raises `NotAllowed` for anybody else."""
     person = cancelling.person
     is_requester = person.id == request.asked.requester.person

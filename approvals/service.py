@@ -16,14 +16,14 @@ from datetime import datetime, timedelta
 from approvals import lifecycle
 from approvals.allowance import Allowance, terms_of, too_many_pending
 from approvals.ask import Ask, reason_text
-from approvals.change import Cancelling, Change, DenyRule, Voting
+from approvals.change import Change, DenyRule, TakingBack, Voting
 from approvals.commits import (
     MOST_TRIES,
     Commits,
     NothingDue,
     before_next_try,
     by_time,
-    not_found,
+    check_own,
     too_busy,
 )
 from approvals.errors import (
@@ -146,8 +146,7 @@ class ApprovalService:
     async def get_own(self, caller: Caller, request: RequestId) -> ApprovalRequest:
         """A request of the caller's service. Raises `NotFound`, also for another service's."""
         stored = await self._commits.load(request)
-        if stored.request.service != caller.service:
-            raise not_found()
+        check_own(caller, stored.request)
         return stored.request
 
     async def list_own(
@@ -167,8 +166,7 @@ class ApprovalService:
         """The service takes its request back. Raises `AlreadyFinal`, `NotFound`."""
 
         def decide(stored: Stored) -> Change:
-            if stored.request.service != caller.service:
-                raise not_found()
+            check_own(caller, stored.request)
             return lifecycle.cancel_by_service(stored.request, stored.now)
 
         return await self._commits.change(request, decide)
@@ -221,7 +219,7 @@ class ApprovalService:
         words = reason_text(reason)
 
         def decide(stored: Stored) -> Change:
-            cancelling = Cancelling(self._person(person), origin, words)
+            cancelling = TakingBack(self._person(person), origin, words)
             return lifecycle.cancel_by_person(stored.request, cancelling, stored.now)
 
         with self._refusals.of_person(person, "cancel", request, origin):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from approvals import grants, lifecycle
-from approvals.change import Change, DenyRule, Receipting, Redeeming, Revoking, Voting
+from approvals.change import Change, DenyRule, Receipting, Redeeming, TakingBack, Voting
 from approvals.errors import Refusal
 from approvals.model import ApprovalRequest
 from tests.approvals.samples import ADMIN, ANNA, CLI, GRANT_TTL, NOW, opening, policy
@@ -47,7 +47,7 @@ def _call(
         elif name == "time":
             change = lifecycle.on_deadline(request, at)
         else:
-            taken = Revoking(ADMIN, CLI)
+            taken = TakingBack(ADMIN, CLI)
             change = grants.end(request, at) if name == "end" else grants.revoke(request, taken, at)
     except Refusal:
         return request, False

@@ -9,7 +9,7 @@ import pytest
 from pydantic import JsonValue
 
 from approvals import grants, lifecycle
-from approvals.change import Change, DenyRule, Receipting, Redeeming, Revoking, Voting
+from approvals.change import Change, DenyRule, Receipting, Redeeming, TakingBack, Voting
 from approvals.errors import (
     ContextChanged,
     DigestMismatch,
@@ -89,7 +89,7 @@ def receipted(request: ApprovalRequest, records: int = 10, at: datetime = AT) ->
 
 
 def revoked(request: ApprovalRequest, who: Person = ADMIN, at: datetime = AT) -> Change:
-    return grants.revoke(request, Revoking(who, CLI, "Not needed"), at)
+    return grants.revoke(request, TakingBack(who, CLI, "Not needed"), at)
 
 
 STATES: dict[str, Callable[[], ApprovalRequest]] = {

@@ -9,7 +9,7 @@ import pytest
 
 from approvals import lifecycle
 from approvals.answer import answer, public_decision
-from approvals.change import Cancelling, Change, DenyRule, Voting
+from approvals.change import Change, DenyRule, TakingBack, Voting
 from approvals.errors import (
     AlreadyFinal,
     AlreadyReviewed,
@@ -84,7 +84,7 @@ def deny(request: ApprovalRequest, who: Person, reason: str | None = "Not needed
 
 
 def cancel(request: ApprovalRequest, who: Person, reason: str | None = None) -> Change:
-    return lifecycle.cancel_by_person(request, Cancelling(who, CLI, reason), LATER)
+    return lifecycle.cancel_by_person(request, TakingBack(who, CLI, reason), LATER)
 
 
 def viewed(request: ApprovalRequest, *people: Person) -> ApprovalRequest:
@@ -403,7 +403,7 @@ def test_the_service_that_asked_comes_too_late_and_learns_in_whose_words() -> No
 
 def test_a_person_who_cancels_too_late_does_not_learn_in_whose_words() -> None:
     with pytest.raises(AlreadyFinal) as refused:
-        lifecycle.cancel_by_person(denied(), Cancelling(ADMIN, CLI), NOW)
+        lifecycle.cancel_by_person(denied(), TakingBack(ADMIN, CLI), NOW)
     assert refused.value.facts["decision"] == public_decision(denied())
     assert "Not needed" not in repr(refused.value.facts)
 

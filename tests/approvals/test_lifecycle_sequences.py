@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from approvals import lifecycle
-from approvals.change import Cancelling, Change, Voting
+from approvals.change import Change, TakingBack, Voting
 from approvals.errors import Refusal
 from approvals.model import ApprovalRequest, Escalation, Person, Review, Stage
 from tests.approvals.samples import (
@@ -41,7 +41,7 @@ def _step(request: ApprovalRequest, command: str, who: Person, at: datetime) -> 
         "view": lambda: lifecycle.view(request, who, CLI, "f" * 64, at),
         "approve": lambda: lifecycle.review(request, Voting(who, CLI, "approve"), at),
         "deny": lambda: lifecycle.review(request, Voting(who, CLI, "deny", reason="No"), at),
-        "cancel": lambda: lifecycle.cancel_by_person(request, Cancelling(who, CLI), at),
+        "cancel": lambda: lifecycle.cancel_by_person(request, TakingBack(who, CLI), at),
         "time": lambda: lifecycle.on_deadline(request, at),
     }
     try:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from pydantic import JsonValue
@@ -27,7 +28,7 @@ from approvals.errors import (
     StoreUnavailable,
 )
 from approvals.granting import Redeemed
-from approvals.model import ApprovalRequest, Caller, Review
+from approvals.model import ApprovalRequest, Caller, PersonId, RequestId, Review
 from approvals.policy.loader import Configuration, load_configuration
 from tests.configurations import POLICY, write_configuration
 from tests.conftest import ANNA, BEN, BILLING, CLI, CRM, JONAS, OLGA, Placet
@@ -83,6 +84,11 @@ async def receipts(placet: Placet, request: ApprovalRequest, records: int = 1) -
     return await placet.service.grants.give_receipt(CRM, request.id, sent)
 
 
+async def last_facts(placet: Placet, record: str) -> dict[str, Any]:
+    """What the newest entry of a record tells."""
+    return cast("dict[str, Any]", (await history(placet, record))[-1]["data"])
+
+
 async def outcomes(*calls: Awaitable[object]) -> list[str]:
     """What became of calls that ran at once: `ok`, or a refusal's code."""
     answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -118,10 +124,10 @@ async def test_an_approval_opens_one_door_once(placet: Placet) -> None:
         "request.approved",
         "grant.redeemed",
     ]
-    entry = (await history(placet, request.id))[-1]
-    assert entry["type"] == "grant.redeemed"
-    assert entry["data"]["requester"] == "jonas"  # type: ignore[index]
-    assert entry["data"]["digest"] == request.digest  # type: ignore[index]
+    assert (await history(placet, request.id))[-1]["type"] == "grant.redeemed"
+    facts = await last_facts(placet, request.id)
+    assert facts["requester"] == "jonas"
+    assert facts["digest"] == request.digest
 
 
 async def test_fifty_at_once_open_it_once(placet: Placet) -> None:
@@ -208,10 +214,10 @@ async def test_another_service_learns_nothing_and_the_audit_does(placet: Placet)
         await redeems(placet, request, caller=BILLING)
 
     with pytest.raises(NotFound) as nothing:
-        await placet.service.grants.end(BILLING, request.id.replace("req_0", "req_1"))  # type: ignore[arg-type]
+        await placet.service.grants.end(BILLING, RequestId(request.id.replace("req_0", "req_1")))
     assert refusal.value.code == nothing.value.code == "not_found"
     await placet.store.system.close()
-    assert (await history(placet, "system"))[-1]["data"]["actor"] == "billing"  # type: ignore[index]
+    assert (await last_facts(placet, "system"))["actor"] == "billing"
 
 
 async def test_it_ends_by_the_stores_time_whatever_the_services_clock_says(
@@ -257,10 +263,10 @@ async def test_redeems_that_race_the_end_open_it_only_before(placet: Placet) -> 
 
 
 @pytest.mark.parametrize("who", [JONAS, BEN, ANNA])
-async def test_once_revoked_nothing_opens(placet: Placet, who: str) -> None:
+async def test_once_revoked_nothing_opens(placet: Placet, who: PersonId) -> None:
     request = await is_approved(placet)
 
-    after = await placet.service.grants.revoke(request.id, who, CLI, reason="Wrong customer")  # type: ignore[arg-type]
+    after = await placet.service.grants.revoke(request.id, who, CLI, reason="Wrong customer")
 
     assert after.grant
     assert after.grant.status == "revoked"
@@ -300,9 +306,9 @@ async def test_a_deny_rule_that_comes_into_force_takes_the_grant_back(
 
     assert "closed-for-now" in refusal.value.detail
     assert "The desk is closed" in refusal.value.detail
-    entry = (await history(placet, request.id))[-1]
-    assert entry["type"] == "grant.revoked"
-    assert entry["data"]["policy"] == placet.service.configuration.version  # type: ignore[index]
+    assert (await history(placet, request.id))[-1]["type"] == "grant.revoked"
+    facts = await last_facts(placet, request.id)
+    assert facts["policy"] == placet.service.configuration.version
     placet.service.configuration = placet.configuration
     with pytest.raises(GrantRevoked):
         await redeems(placet, request)
@@ -346,7 +352,7 @@ async def test_what_had_to_hold_must_be_told_again_and_be_the_same(
     opened = await redeems(placet, request, context={"geo.country": "DE"})
 
     assert opened.is_new
-    assert (await history(placet, request.id))[-1]["data"]["held"] == ["geo.country"]  # type: ignore[index]
+    assert (await last_facts(placet, request.id))["held"] == ["geo.country"]
 
 
 async def test_what_the_service_may_not_assert_does_not_hold_and_is_named(
@@ -435,8 +441,8 @@ async def test_that_somebody_tried_a_forged_record_is_on_record(placet: Placet) 
 
     await placet.store.system.close()
 
-    facts = [entry["data"] for entry in await history(placet, "system")]
-    assert [(fact["actor"], fact["code"], fact["wanted"]) for fact in facts] == [  # type: ignore[index]
+    facts = [cast("dict[str, Any]", entry["data"]) for entry in await history(placet, "system")]
+    assert [(fact["actor"], fact["code"], fact["wanted"]) for fact in facts] == [
         ("crm", "unsealed_record", "redeem"),
         ("crm", "unsealed_record", "receipt"),
         ("crm", "unsealed_record", "end"),
@@ -508,7 +514,7 @@ async def test_a_receipt_that_is_missing_is_a_fact_that_policy_may_use_until_it_
         "denied", "owes-a-receipt", 1,
     )  # fmt: skip
     assert settled.status == "pending"
-    assert (await history(placet, request.id))[-1]["data"]["is_late"] is True  # type: ignore[index]
+    assert (await last_facts(placet, request.id))["is_late"] is True
     assert (await asks(placet, requester={"id": "okta:ben"})).status == "pending"
 
 

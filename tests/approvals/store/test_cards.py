@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from approvals import grants, lifecycle
-from approvals.change import Change, DenyRule, Receipting, Redeeming, Revoking, Voting
+from approvals.change import Change, DenyRule, Receipting, Redeeming, TakingBack, Voting
 from approvals.model import Escalation, MatchedPolicy, RequestId
 from approvals.store.cards import CardPlace, card_place
 from approvals.store.keys import Keys
@@ -152,7 +152,7 @@ async def test_an_access_that_ends_before_its_time_is_drawn(store: Store, way: s
     denied = grants.redeem(request, _redeeming(stored, "n"), now, policy="v2", denied_by=rule)
     ways = {
         "by its service": grants.end(request, now),
-        "by a person": grants.revoke(request, Revoking(ANNA, CLI), now),
+        "by a person": grants.revoke(request, TakingBack(ANNA, CLI), now),
         "by a rule": denied,
     }
     await commit(store, stored, ways[way])

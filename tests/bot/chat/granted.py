@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from approvals import grants, lifecycle
-from approvals.change import DenyRule, Receipting, Redeeming, Revoking
+from approvals.change import DenyRule, Receipting, Redeeming, TakingBack
 from approvals.model import ApprovalRequest, MatchedPolicy, Person, ReceiptOutcome
 from tests.approvals.samples import ANNA, NOW, policy
 from tests.bot.chat.records import CANARIES, CONSOLE, MINUTE, after, opened, voted
@@ -54,7 +54,7 @@ def ended(request: ApprovalRequest, minutes: float = 5) -> ApprovalRequest:
 
 
 def revoked(request: ApprovalRequest, person: Person, minutes: float = 5) -> ApprovalRequest:
-    return grants.revoke(request, Revoking(person, CONSOLE, REVOKING), NOW + at(minutes)).request
+    return grants.revoke(request, TakingBack(person, CONSOLE, REVOKING), NOW + at(minutes)).request
 
 
 def revoked_by_rule(request: ApprovalRequest) -> ApprovalRequest:

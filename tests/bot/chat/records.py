@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from approvals import lifecycle
-from approvals.change import Cancelling, Change, DenyRule, Voting
+from approvals.change import Change, DenyRule, TakingBack, Voting
 from approvals.model import ApprovalRequest, MatchedPolicy, Origin, Person, PersonId, Requester
 from approvals.policy.people import People, PeopleDocument
 from tests.approvals.samples import ANNA, BEN, CLEO, NOW, asked, opening, policy
@@ -123,7 +123,7 @@ def undeliverable() -> ApprovalRequest:
 
 
 def cancelled_by(person: Person) -> ApprovalRequest:
-    cancelling = Cancelling(person, CONSOLE, CANARIES["note"])
+    cancelling = TakingBack(person, CONSOLE, CANARIES["note"])
     return lifecycle.cancel_by_person(opened(), cancelling, NOW + MINUTE).request
 
 
