@@ -20,9 +20,13 @@ def moment(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 
 
-def answer(request: ApprovalRequest, token: str | None = None) -> Json:
-    """The request for its own service: with the digest's salt, an approver's words, the token."""
-    told = {**callback_data(request), "salt": request.salt, "decision": own_decision(request)}
+def answer(request: ApprovalRequest, token: str | None = None, said: str | None = None) -> Json:
+    """The request for its own service: with the digest's salt, the token, and what its denier said.
+
+    `said` is None where nobody is heard.
+    """
+    decision = own_decision(request, said)
+    told = {**callback_data(request), "salt": request.salt, "decision": decision}
     if request.grant:
         told["grant"] = {**grant_data(request, request.grant), "token": token}
     return told
@@ -51,25 +55,22 @@ def callback_data(request: ApprovalRequest) -> Json:
         "policy": {"version": policy.version, "rule": policy.rule, "why": policy.why},
         "approvals": {"needed": _needed(request), "given": len(request.approvals)},
         "context_ignored": list(asked.context_ignored),
-        "text_findings": [],
+        "text_findings": [{"pointer": f.pointer, "kind": f.kind} for f in asked.findings],
         "decision": public_decision(request),
         "grant": grant_data(request, request.grant) if request.grant else None,
     }
 
 
-def own_decision(request: ApprovalRequest) -> Json | None:
-    """The decision as its own service hears it: with an approver's words."""
+def own_decision(request: ApprovalRequest, said: str | None) -> Json | None:
+    """The decision as its own service hears it: where a person denied it, in their words."""
     decision = request.decision
-    return decision_data(decision, words=decision.reason) if decision else None
+    return decision_data(decision, words=said or decision.reason) if decision else None
 
 
 def public_decision(request: ApprovalRequest) -> Json | None:
     """The decision without a person's words: a denial by a person reads `denied_by_approver`."""
     decision = request.decision
-    if decision is None:
-        return None
-    spoken = decision.outcome == "denied" and decision.by
-    return decision_data(decision, words="denied_by_approver" if spoken else decision.reason)
+    return decision_data(decision, words=decision.reason) if decision else None
 
 
 def decision_data(decision: Decision, *, words: str | None) -> Json:

@@ -16,6 +16,7 @@ from approvals.model import (
     ApprovalRequest,
     Asked,
     Caller,
+    Encrypted,
     MatchedPolicy,
     Origin,
     Person,
@@ -38,11 +39,12 @@ class Change:
     callback: str | None = None
     guarded: bool = False
     valid_before: datetime | None = None
+    forgets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A request about to open: what was asked, and what policy said. Marks are keyed hashes."""
+    """A request about to open: what was asked, and what policy said. A mark is a keyed hash."""
 
     id: RequestId
     caller: Caller
@@ -53,7 +55,6 @@ class Opening:
     uses: int
     digest: str
     salt: str
-    subject_mark: str | None
     body_mark: str
 
 
@@ -72,7 +73,7 @@ class TakingBack:
 
     person: Person
     origin: Origin
-    reason: str | None = None
+    reason: Encrypted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Voting:
     person: Person
     origin: Origin
     vote: Vote
-    reason: str | None = None
+    reason: Encrypted | None = None
     revision: int | None = None
     policy: str | None = None
 
@@ -106,4 +107,4 @@ class Receipting:
 
     records: int
     outcome: ReceiptOutcome
-    note: str | None = None
+    note: Encrypted | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Mapping
 
@@ -36,3 +37,9 @@ def action_digest(
         message = "holds a number beyond what JSON can carry exactly (RFC 8785); send it as text"
         raise InvalidRequest([Finding("/params", message)]) from None
     return "sha256:" + hashlib.sha256(text).hexdigest()
+
+
+def digest_of_words(words: str) -> str:
+    """SHA-256 as unpadded base64url: binds the log to encrypted words that it does not hold."""
+    found = hashlib.sha256(words.encode()).digest() if words else b""
+    return base64.urlsafe_b64encode(found).rstrip(b"=").decode()

@@ -6,6 +6,9 @@ PlacetError
 │   ├── NotJson                the body is announced as something else
 │   ├── BodyTooLarge           more than 32 KiB
 │   ├── InvalidRequest         fields are wrong; `findings` name each
+│   │   └── FoundInText         a text holds what it may not
+│   │       ├── SecretFound         a secret, whatever policy says
+│   │       └── PersonalDataFound   personal data, where policy refuses it
 │   ├── WrongField             the configuration does not admit what one field holds
 │   │   ├── ActionNotAllowed   the service's entry lacks the action
 │   │   ├── UnknownAction      policy does not list the action
@@ -128,6 +131,22 @@ class InvalidRequest(Refusal):
 
 def _said(finding: Finding) -> str:
     return f"{finding.pointer}: {finding.message}." if finding.pointer else f"{finding.message}."
+
+
+class FoundInText(InvalidRequest):
+    """A text holds what it may not. `found` are the kinds; what was found stands nowhere."""
+
+    def __init__(self, findings: Sequence[Finding], found: Sequence[str]) -> None:
+        super().__init__(findings)
+        self.found = tuple(found)
+
+
+class SecretFound(FoundInText):
+    code = "secret_found"
+
+
+class PersonalDataFound(FoundInText):
+    code = "personal_data_found"
 
 
 class WrongField(Refusal):

@@ -27,6 +27,7 @@ from approvals.model import (
 )
 
 Rotation = Literal["added", "promoted", "retired"]
+Erasure = Literal["by_admin", "retention"]
 # Entries are for ever, so all their times have one form; pydantic's own gives up to six digits.
 Moment = Annotated[datetime, PlainSerializer(moment, when_used="json")]
 
@@ -40,7 +41,8 @@ class Event(Frozen):
 class RequestOpened(Event):
     """A service asked. `subject` and `body` are keyed hashes of what it sent.
 
-    `context` is what its key asserted, `ignored` what the key may not assert, and what therefore
+    `words` is the SHA-256 of the encrypted justification and fields, `findings` the kinds of what
+    the scan has masked in them. `context` is what its key asserted, `ignored` what the key may not assert, and what therefore
     took the strict default; `shadow` and `shadow_failed` are as in `MatchedPolicy`.
     """
 
@@ -53,6 +55,8 @@ class RequestOpened(Event):
     owner: PersonId | None = None
     subject: str | None = None
     body: str
+    words: str = ""
+    findings: tuple[str, ...] = ()
     digest: str
     rule: str
     policy: str
@@ -134,6 +138,32 @@ class RequestDecided(Event):
     grant: GrantId | None = None
     grant_expires_at: Moment | None = None
     uses: int | None = None
+
+
+class RequestErased(Event):
+    """Nobody's words are kept of it any more. `person` asked for it, or its time has come."""
+
+    type: str = "request.erased"
+    person: PersonId | None = None
+    origin: Origin | None = None
+    reason: Erasure
+
+
+class SubjectErased(Event):
+    """An admin had a data subject forgotten: the key of their words is gone.
+
+    `subject` is a keyed hash; `request` is named where one without a subject was meant.
+    `requests` were concerned, of which so many were `cancelled` and so many grants `revoked`.
+    """
+
+    type: str = "subject.erased"
+    person: PersonId
+    origin: Origin
+    subject: str | None = None
+    request: RequestId | None = None
+    requests: int = 0
+    cancelled: int = 0
+    revoked: int = 0
 
 
 class GrantRedeemed(Event):
@@ -239,7 +269,10 @@ class KeyRotated(Event):
 
 
 class RightRefused(Event):
-    """Somebody tried what they have no right to. `actor` is a person, a service or `unknown`."""
+    """Somebody tried what they have no right to. `actor` is a person, a service or `unknown`.
+
+    `found` are the kinds of what a refused text held.
+    """
 
     type: str = "right.refused"
     actor: str
@@ -247,6 +280,7 @@ class RightRefused(Event):
     wanted: str
     request: RequestId | None = None
     origin: Origin | None = None
+    found: tuple[str, ...] = ()
 
 
 class RightsRefusedMore(Event):

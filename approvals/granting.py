@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from approvals import grants
 from approvals.act import ReceiptSent, Redeem
 from approvals.answer import grant_data
-from approvals.ask import reason_text
 from approvals.change import Change, DenyRule, Receipting, Redeeming, TakingBack
 from approvals.commits import Commits, check_own
 from approvals.digest import action_digest
@@ -22,6 +21,7 @@ from approvals.errors import (
 from approvals.model import (
     ApprovalRequest,
     Caller,
+    Encrypted,
     Grant,
     Origin,
     Person,
@@ -31,9 +31,11 @@ from approvals.model import (
 from approvals.policy.attributes import Claims, check_claims
 from approvals.policy.inquiry import inquiry_of
 from approvals.policy.loader import Configuration
+from approvals.privacy.vault import RECEIPT, REVOKING
 from approvals.refusals import Refusals
 from approvals.store.records import Stored
 from approvals.store.store import Store
+from approvals.words import Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,13 @@ class GrantService:
         store: Store,
         commits: Commits,
         refusals: Refusals,
+        words: Words,
         configuration: Callable[[], Configuration],
     ) -> None:
         self._store = store
         self._commits = commits
         self._refusals = refusals
+        self._words = words
         self._configuration = configuration
 
     async def redeem(self, caller: Caller, request: RequestId, sent: Redeem) -> Redeemed:
@@ -100,13 +104,15 @@ class GrantService:
         self, caller: Caller, request: RequestId, sent: ReceiptSent
     ) -> ApprovalRequest:
         """What was really done. Raises `NotFound`, `NotRedeemed`, `ReceiptExists`."""
-        receipting = Receipting(sent.records, sent.outcome, sent.note)
+        note: Encrypted | None = None
 
         def decide(stored: Stored) -> Change:
             check_own(caller, stored.request)
+            receipting = Receipting(sent.records, sent.outcome, note)
             return grants.give_receipt(stored.request, receipting, stored.now)
 
         with self._refusals.of_grant(caller, "receipt", request):
+            note = await self._words.kept(request, RECEIPT, sent.note, "/note")
             return await self._commits.change(request, decide)
 
     async def end(self, caller: Caller, request: RequestId) -> ApprovalRequest:
@@ -126,13 +132,14 @@ class GrantService:
 
         Raises `NotFound`, `NotAllowed`, a `GrantOver`.
         """
-        words = reason_text(reason)
+        words: Encrypted | None = None
 
         def decide(stored: Stored) -> Change:
             revoking = TakingBack(self._person(person), origin, words)
             return grants.revoke(stored.request, revoking, stored.now)
 
         with self._refusals.of_person(person, "revoke", request, origin):
+            words = await self._words.reason(request, REVOKING, reason)
             return await self._commits.change(request, decide)
 
     def _claims(self, caller: Caller, sent: Redeem) -> Claims:

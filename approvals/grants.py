@@ -185,6 +185,17 @@ def revoke(request: ApprovalRequest, revoking: TakingBack, now: datetime) -> Cha
     return _closed(request, grant, "revoked", closing, (event,))
 
 
+def erase(request: ApprovalRequest, erasing: TakingBack, now: datetime) -> Change | None:
+    """The subject is forgotten, so nothing may be done to their data. None where nothing could."""
+    grant = request.grant
+    if grant is None or grant.status != "active" or now >= grant.expires_at:
+        return None
+    person, origin = erasing.person.id, erasing.origin
+    event = GrantRevoked(grant=grant.id, reason="subject_erased", person=person, origin=origin)
+    closing = Closing(at=now, reason="subject_erased", person=person)
+    return _closed(request, grant, "revoked", closing, (event,))
+
+
 def may_revoke(request: ApprovalRequest, person: Person) -> bool:
     """Whether `person` may take the grant back, as it stands."""
     is_active = request.grant is not None and request.grant.status == "active"

@@ -13,6 +13,7 @@ from datetime import datetime
 from approvals.ask import Ask
 from approvals.change import Opening
 from approvals.digest import action_digest
+from approvals.encryption import SubjectKey
 from approvals.errors import (
     ActionNotAllowed,
     Finding,
@@ -35,6 +36,10 @@ from approvals.policy.document import Action
 from approvals.policy.inquiry import inquiry_of
 from approvals.policy.loader import Configuration
 from approvals.policy.services import Service
+from approvals.privacy.personal import PLACE, Personal, kept_fields, pseudonyms
+from approvals.privacy.scanner import Scanner
+from approvals.privacy.screening import Screening
+from approvals.privacy.vault import locked
 from approvals.seats import most_approvals
 from approvals.signing import Marks
 from approvals.standing import any_of
@@ -68,19 +73,40 @@ def prepare(
     marks: Marks,
     body: bytes,
     chance: Chance,
+    key: SubjectKey,
+    scanner: Scanner,
     conduct: Conduct = _UNKNOWN_TO_US,
 ) -> Opening:
-    """The opening of one request. Raises the refusal that the configuration gives."""
+    """The opening of one request. Raises the refusal that the configuration, or the scan, gives.
+
+    `key` is the subject's, for the words of it.
+    """
     service = configuration.services.service(caller.service)
     if service is None:
         raise Unauthorized("The API key is not valid.")
     action = _action(configuration, service, ask)
     _check_required(action, ask)
     requester = service.requester(ask.requester.id, configuration.people)
-    requester = requester.model_copy(update={"given_name": ask.requester.name})
     claims = check_claims(ask.context, service.asserts)
+    screening = Screening(configuration.policy.defaults.pii_in_text, scanner)
+    if requester.owner:  # what a machine goes by is the service's text, and stands on cards
+        screening.bare("/requester/id", requester.id)
+    ask = _screened(ask, screening)
+    fields = kept_fields(ask.params, action.fields, screening, pseudonyms(marks, chance.id, now))
+    findings = screening.check()
     asked = _asked(ask, action, requester, claims, service.callback_url(ask.callback_url))
+    personal = Personal(
+        justification=ask.justification,
+        ticket=ask.ticket,
+        given_name=ask.requester.name,
+        fields=fields,
+    )
+    words = personal.model_dump_json(exclude_defaults=True)
     known = {
+        "personal": locked(key, chance.id, PLACE, words),
+        "subject_mark": marks.subject(ask.subject) if ask.subject else None,
+        "hidden_fields": len(ask.params) - len(fields),
+        "findings": findings,
         "address": caller.address,
         "likeness": _likeness(service, ask, marks),
         "unreceipted": conduct.unreceipted,
@@ -101,7 +127,6 @@ def prepare(
         uses=terms.uses,
         digest=_digest(ask, salt),
         salt=salt,
-        subject_mark=marks.subject(ask.subject) if ask.subject else None,
         body_mark=marks.body(body),
     )
 
@@ -184,25 +209,28 @@ def _asked(
     claims: Claims,
     callback_url: str | None,
 ) -> Asked:
-    kept = {name: value for name, value in ask.params.items() if _is_shown(action, name)}
     return Asked(
         action=ActionId(ask.action),
         title=action.title,
         requester=requester,
-        justification=ask.justification,
-        ticket=ask.ticket,
         purpose=ask.purpose,
-        subject=ask.subject,
         record_count=ask.record_count,
         data_classes=tuple(dict.fromkeys((*action.data_classes, *ask.data_classes))),
-        params=kept,
-        hidden_fields=len(ask.params) - len(kept),
         context=claims.accepted,
         context_ignored=claims.ignored,
         callback_url=callback_url,
     )
 
 
-def _is_shown(action: Action, name: str) -> bool:
-    field = action.fields.get(name)
-    return field is not None and field.show != "hidden"
+def _screened(ask: Ask, screening: Screening) -> Ask:
+    """What was asked, its texts as the scan leaves them. Fields are screened by their class."""
+    requester = ask.requester
+    if requester.name:
+        name = screening.text("/requester/name", requester.name)
+        requester = requester.model_copy(update={"name": name})
+    classes = (screening.text(f"/data_classes/{n}", one) for n, one in enumerate(ask.data_classes))
+    texts = {name: getattr(ask, name) for name in ("justification", "ticket", "purpose")}
+    screened = {name: screening.text(f"/{name}", text) for name, text in texts.items() if text}
+    return ask.model_copy(
+        update={**screened, "requester": requester, "data_classes": tuple(classes)}
+    )

@@ -2,9 +2,10 @@
 
 pending ─ approve (threshold met) ─▶ approved, with a grant: see `grants`
         ├ deny, or a deny rule now in force ─▶ denied
-        ├ cancel ─▶ cancelled
+        ├ cancel, or its subject is erased ─▶ cancelled
         ├ deadline ─▶ expired
         └ time before it: reminded, escalated, and pending still
+Words are forgotten in every final state: when the subject is erased, or when policy's time is up.
 No await, no clock, no store: `now` is an argument, and only the store's commit makes it true.
 """
 
@@ -15,8 +16,9 @@ from datetime import datetime
 from typing import Literal
 
 from approvals import grants
-from approvals.answer import Json, own_decision, public_decision
+from approvals.answer import public_decision
 from approvals.change import Change, DenyRule, Opening, TakingBack, Voting
+from approvals.digest import digest_of_words
 from approvals.errors import (
     AlreadyFinal,
     AlreadyReviewed,
@@ -29,16 +31,19 @@ from approvals.errors import (
 )
 from approvals.events import (
     RequestDecided,
+    RequestErased,
     RequestOpened,
     RequestPresented,
     RequestReviewed,
     RequestUndeliverable,
     RequestViewed,
 )
+from approvals.forgetting import forget, forget_at, forgotten
 from approvals.model import (
     ApprovalRequest,
     DecidedBy,
     Decision,
+    Encrypted,
     Grant,
     Origin,
     Person,
@@ -114,13 +119,12 @@ def review(
     return _vote_for(request, voting, now)
 
 
-CancelCause = Literal["by_service", "by_requester", "by_admin"]
+CancelCause = Literal["by_service", "by_requester", "by_admin", "subject_erased"]
 
 
 def cancel_by_service(request: ApprovalRequest, now: datetime) -> Change:
-    """The service that asked takes its request back. A refusal tells it the approver's words."""
-    if request.is_final:
-        raise _already_final(request, own_decision(request))
+    """The service that asked takes its request back."""
+    _check_pending(request)
     event = RequestDecided(type="request.cancelled", actor=request.service, reason="by_service")
     return _cancel(request, now, "by_service", event)
 
@@ -137,6 +141,30 @@ def cancel_by_person(request: ApprovalRequest, cancelling: TakingBack, now: date
         type="request.cancelled", actor=person.id, origin=cancelling.origin, reason=cause
     )
     return _cancel(request, now, cause, event, cancelling.reason)
+
+
+def erase(request: ApprovalRequest, erasing: TakingBack, now: datetime) -> Change | None:
+    """The data subject is forgotten: no words, no salt; what was still to happen does not.
+
+    None where they are forgotten already. Who may ask for it is for the caller to check.
+    """
+    if request.erased_at:
+        return None
+    person, origin = erasing.person.id, erasing.origin
+    erased = RequestErased(person=person, origin=origin, reason="by_admin")
+    stopped = grants.erase(request, erasing, now)
+    if not request.is_final and now < request.expires_at:
+        event = RequestDecided(
+            type="request.cancelled", actor=person, origin=origin, reason="subject_erased"
+        )
+        stopped = _cancel(request, now, "subject_erased", event)
+    return forgotten(stopped or _on_time(request, now) or Change(request, ()), erased, now)
+
+
+def _on_time(request: ApprovalRequest, now: datetime) -> Change | None:
+    """The end that time has made and nobody has written down yet."""
+    is_over = not request.is_final or (request.grant and request.grant.status == "active")
+    return on_deadline(request, now) if is_over else None
 
 
 def on_presented(request: ApprovalRequest, place: str, now: datetime) -> Change | None:
@@ -172,8 +200,9 @@ def on_deadline(request: ApprovalRequest, now: datetime) -> Change | None:
     is_wrong = _is_from_the_future(request, now)
     if due is None or (now < due and not is_wrong):
         return None
-    if request.grant:
-        return grants.on_deadline(request, now, is_wrong=is_wrong)
+    if request.is_final:
+        changed = grants.on_deadline(request, now, is_wrong=is_wrong) if request.grant else None
+        return changed or forget(request, now)
     if now < request.expires_at and not is_wrong:
         return take_steps(request, now)
     return _expire(request, now)
@@ -190,16 +219,12 @@ def next_deadline(request: ApprovalRequest) -> datetime | None:
     """When time next changes this request, always computed from the whole record."""
     if not request.is_final:
         return next_step(request) or request.expires_at
-    return grants.next_deadline(request)
+    return grants.next_deadline(request) or forget_at(request)
 
 
 def already_final(request: ApprovalRequest) -> AlreadyFinal:
     """The refusal that tells a loser who decided, and how."""
-    return _already_final(request, public_decision(request))
-
-
-def _already_final(request: ApprovalRequest, decision: Json | None) -> AlreadyFinal:
-    facts = {"status": request.status, "decision": decision}
+    facts = {"status": request.status, "decision": public_decision(request)}
     return AlreadyFinal(f"This request is already {request.status}.", facts=facts)
 
 
@@ -261,7 +286,7 @@ def _vote_against(request: ApprovalRequest, voting: Voting, now: datetime) -> Ch
         raise ReasonRequired("Say why: a denial needs a reason.")
     voted = _voted(request, _vote(request, voting, now), voting.origin)
     by = (DecidedBy(person=voting.person.id, via=voting.origin.via),)
-    return _deny(voted, now, by=by, reason=voting.reason, rule=request.policy.rule)
+    return _deny(voted, now, by=by, reason="denied_by_approver", rule=request.policy.rule)
 
 
 def _approve(
@@ -311,7 +336,7 @@ def _cancel(
     now: datetime,
     cause: CancelCause,
     event: RequestDecided,
-    note: str | None = None,
+    note: Encrypted | None = None,
 ) -> Change:
     before = Change(request, (), valid_before=request.expires_at)
     decision = Decision(outcome="cancelled", at=now, reason=cause, note=note)
@@ -355,8 +380,10 @@ def _opened(opening: Opening, request: ApprovalRequest) -> RequestOpened:
         action=asked.action,
         requester=asked.requester.person or asked.requester.id,
         owner=asked.requester.owner,
-        subject=opening.subject_mark,
+        subject=asked.subject_mark,
         body=opening.body_mark,
+        words=digest_of_words(asked.personal),
+        findings=tuple(dict.fromkeys(finding.kind for finding in asked.findings)),
         digest=opening.digest,
         rule=opening.policy.rule,
         policy=opening.policy.version,

@@ -17,6 +17,10 @@ PersonId = NewType("PersonId", str)
 ServiceId = NewType("ServiceId", str)
 ActionId = NewType("ActionId", str)
 KeyId = NewType("KeyId", str)
+# Somebody's own words, under the key of the data subject they concern: see `encryption`.
+Encrypted = NewType("Encrypted", str)
+NO_WORDS = Encrypted("")
+ERASED_WORDS = Encrypted("erased")  # in place of words that are forgotten; no key has made it
 
 Status = Literal["pending", "approved", "denied", "expired", "cancelled"]
 GrantStatus = Literal["active", "used", "ended", "revoked"]
@@ -26,9 +30,17 @@ PolicyDecision = Literal["approve", "deny", "review"]
 Role = Literal["approver", "admin", "auditor"]
 Via = Literal["slack", "teams", "console", "cli"]
 ReceiptOutcome = Literal["succeeded", "failed"]
+PiiInText = Literal["mask", "warn", "refuse"]
 # Why a grant is no longer active, but for having been used up.
 Closed = Literal[
-    "time", "by_service", "receipt", "by_requester", "by_approver", "by_admin", "denied_by_policy"
+    "time",
+    "by_service",
+    "receipt",
+    "by_requester",
+    "by_approver",
+    "by_admin",
+    "denied_by_policy",
+    "subject_erased",
 ]
 
 
@@ -75,7 +87,6 @@ class Requester(Kept):
     id: str
     person: PersonId | None = None
     owner: PersonId | None = None
-    given_name: str | None = None
 
     @property
     def responsible(self) -> PersonId | None:
@@ -123,6 +134,8 @@ class MatchedPolicy(Kept):
     shadow: tuple[str, ...] = ()
     shadow_failed: tuple[str, ...] = ()
     receipt_within: timedelta | None = None
+    personal_retention: timedelta | None = None
+    show_justification: bool = False
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:
@@ -140,28 +153,35 @@ class MatchedPolicy(Kept):
         return tuple(sorted(self.remind))
 
 
+class TextFinding(Kept):
+    """What the scan has found in a text, and masked. `pointer` is a JSON pointer (RFC 6901)."""
+
+    pointer: str
+    kind: str
+
+
 class Asked(Kept):
     """The part of a request that never changes: what the service said, as far as it is kept.
 
-    `params` holds only top-level keys that the action's catalogue entry declares and does not hide;
-    `hidden_fields` counts the others. The digest covers them all. `address` is where the request
-    came from, as Placet saw it; `unreceipted` and `overuse` are what it knew of the requester's
-    earlier grants then. `likeness` is a keyed hash: who asks the same has the same.
+    `personal` are the justification, the ticket, the name given and the declared fields, each
+    through its mask; `hidden_fields` counts the fields that are not kept. The digest covers them
+    all. `subject_mark` is a keyed hash of the data subject. `address` is where the request came
+    from, as Placet saw it; `unreceipted` and `overuse` are what it knew of the requester's earlier
+    grants then. `likeness` is a keyed hash: who asks the same has the same.
     """
 
     action: ActionId
     title: str
     requester: Requester
-    justification: str
-    ticket: str | None = None
+    personal: Encrypted = NO_WORDS
     purpose: str | None = None
-    subject: str | None = None
+    subject_mark: str | None = None
     record_count: int | None = None
     data_classes: tuple[str, ...] = ()
-    params: dict[str, JsonValue] = Field(default_factory=dict)
     hidden_fields: int = 0
     context: dict[str, JsonValue] = Field(default_factory=dict)
     context_ignored: tuple[str, ...] = ()
+    findings: tuple[TextFinding, ...] = ()
     callback_url: str | None = None
     address: str = ""
     unreceipted: int = 0
@@ -190,7 +210,7 @@ class Review(Kept):
     vote: Vote
     revision: int
     at: AwareDatetime
-    reason: str | None = None
+    reason: Encrypted | None = None
     stage: int = 0
     groups: tuple[str, ...] = ()
 
@@ -212,7 +232,8 @@ class EntryReceipt(Kept):
 class Decision(Kept):
     """The outcome of a request; `by` is empty when policy, time or the service ended it.
 
-    `note` is what a person said when cancelling; it stays in the record. `policy` is the version
+    `reason` is a code or the rule's `say`; what the denier said is in their review. `note` is what
+    a person said when cancelling. `policy` is the version
     that the deciding rule is of, where it came into force after the opening. `receipt` names the
     entry that tells of the decision; the store adds it when it commits.
     """
@@ -222,7 +243,7 @@ class Decision(Kept):
     by: tuple[DecidedBy, ...] = ()
     reason: str | None = None
     rule: str | None = None
-    note: str | None = None
+    note: Encrypted | None = None
     policy: str | None = None
     receipt: EntryReceipt | None = None
 
@@ -240,7 +261,7 @@ class Receipt(Kept):
     records: int
     outcome: ReceiptOutcome
     at: AwareDatetime
-    note: str | None = None
+    note: Encrypted | None = None
 
 
 class Closing(Kept):
@@ -249,7 +270,7 @@ class Closing(Kept):
     at: AwareDatetime
     reason: Closed
     person: PersonId | None = None
-    note: str | None = None
+    note: Encrypted | None = None
 
 
 class Grant(Kept):
@@ -272,6 +293,7 @@ class ApprovalRequest(Kept):
     """A request and all that happened to it. `revision` counts changes of what approvers see.
 
     `escalated` and `reminded` count the steps taken of those that the frozen policy has.
+    `erased_at`: since then nobody's words are kept, nor the digest's salt.
     """
 
     id: RequestId
@@ -296,6 +318,7 @@ class ApprovalRequest(Kept):
     decision: Decision | None = None
     grant: Grant | None = None
     callbacks: int = 0
+    erased_at: AwareDatetime | None = None
 
     @property
     def presented_at(self) -> datetime | None:

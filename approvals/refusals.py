@@ -12,6 +12,7 @@ from approvals.errors import (
     ActionNotAllowed,
     ContextChanged,
     DigestMismatch,
+    FoundInText,
     GrantOver,
     NotAllowed,
     NotApprover,
@@ -37,11 +38,13 @@ class Refusals:
 
     @contextmanager
     def of_service(self, caller: Caller) -> Iterator[None]:
-        """A service asks for an action that its entry lacks."""
+        """A service asks for an action that its entry lacks, or with a text that is refused."""
         try:
             yield
-        except ActionNotAllowed as refusal:
-            event = RightRefused(actor=caller.service, code=refusal.code, wanted="open")
+        except (ActionNotAllowed, FoundInText) as refusal:
+            event = RightRefused(
+                actor=caller.service, code=refusal.code, wanted="open", found=_found(refusal)
+            )
             self._system.note_refusal(event)
             raise
 
@@ -50,9 +53,21 @@ class Refusals:
         """A service wants of a grant what it does not give: a mistake, or somebody trying."""
         try:
             yield
-        except (NotYours, GrantOver, DigestMismatch, ContextChanged, UnsealedRecord) as refusal:
-            code = _code(refusal)
-            event = RightRefused(actor=caller.service, code=code, wanted=wanted, request=request)
+        except (
+            NotYours,
+            GrantOver,
+            DigestMismatch,
+            ContextChanged,
+            FoundInText,
+            UnsealedRecord,
+        ) as refusal:
+            event = RightRefused(
+                actor=caller.service,
+                code=_code(refusal),
+                wanted=wanted,
+                request=request,
+                found=_found(refusal),
+            )
             self._system.note_refusal(event)
             raise
 
@@ -63,7 +78,7 @@ class Refusals:
         """A person wants what is not theirs; who is in no file goes by `unknown`."""
         try:
             yield
-        except (NotAllowed, NotApprover, OwnRequest, UnsealedRecord) as refusal:
+        except (NotAllowed, NotApprover, OwnRequest, FoundInText, UnsealedRecord) as refusal:
             is_known = self._people().person(person) is not None
             event = RightRefused(
                 actor=person if is_known else "unknown",
@@ -71,6 +86,7 @@ class Refusals:
                 wanted=wanted,
                 request=request,
                 origin=origin,
+                found=_found(refusal),
             )
             self._system.note_refusal(event)
             raise
@@ -86,3 +102,8 @@ class Refusals:
 def _code(refusal: PlacetError) -> str:
     """To the caller a forged record is a failure of the store; here it goes by its own name."""
     return _UNSEALED if isinstance(refusal, UnsealedRecord) else refusal.code
+
+
+def _found(refusal: PlacetError) -> tuple[str, ...]:
+    """The kinds of what a refused text held; never more of it."""
+    return refusal.found if isinstance(refusal, FoundInText) else ()

@@ -5,40 +5,31 @@ Knows no transport: who calls has been authenticated, and every refusal is one o
 
 from __future__ import annotations
 
-import asyncio
-import os
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from approvals import lifecycle
-from approvals.allowance import Allowance, terms_of, too_many_pending
-from approvals.ask import Ask, reason_text
+from approvals.answer import own_decision
+from approvals.ask import Ask
 from approvals.change import Change, DenyRule, TakingBack, Voting
-from approvals.commits import (
-    MOST_TRIES,
-    Commits,
-    NothingDue,
-    before_next_try,
-    by_time,
-    check_own,
-    too_busy,
-)
+from approvals.commits import Commits, NothingDue, by_time, check_own
+from approvals.encryption import SubjectKey
+from approvals.erasure import ErasureService
 from approvals.errors import (
+    AlreadyFinal,
     DeniedByPolicy,
-    IdempotencyConflict,
     NotAllowed,
     NotFound,
     StoreUnavailable,
 )
 from approvals.events import ClockReset
 from approvals.granting import GrantService
-from approvals.intake import Chance, prepare, request_id
 from approvals.model import (
     ApprovalRequest,
     Caller,
+    Encrypted,
     Origin,
     Person,
     PersonId,
@@ -46,40 +37,40 @@ from approvals.model import (
     Status,
     Vote,
 )
+from approvals.opening import Opened, Openings
 from approvals.policy.document import Policy
 from approvals.policy.inquiry import inquiry_of
 from approvals.policy.loader import Configuration
 from approvals.privacy.full_view import FullView, full_view
-from approvals.quota import Quota
+from approvals.privacy.masking import ERASED
+from approvals.privacy.scanner import Scanner
+from approvals.privacy.vault import CANCELLING, Reading, Vault, review_place
 from approvals.refusals import Refusals
 from approvals.store.listing import Filter, Page, page_of
-from approvals.store.receipts import History
-from approvals.store.records import Lease, Leased, Stored, Tried, used_key
+from approvals.store.records import Lease, Leased, Stored
 from approvals.store.scripts import Answer
 from approvals.store.store import Store
+from approvals.words import Words
 
 SWEEP_AFTER = timedelta(seconds=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A request, whether this call opened it, and how the caller's budgets stand."""
-
-    request: ApprovalRequest
-    is_new: bool
-    quotas: tuple[Quota, ...] = ()
 
 
 class ApprovalService:
     """What services, people and time may do. `configuration` is swapped as a whole on reload."""
 
-    def __init__(self, store: Store, configuration: Configuration) -> None:
+    def __init__(
+        self, store: Store, configuration: Configuration, scanner: Scanner | None = None
+    ) -> None:
         self.configuration = configuration
         self._store = store
-        self._commits = Commits(store.records)
-        self._allowance = Allowance(store.budgets)
-        self._refusals = Refusals(store.system, lambda: self.configuration.people)
-        self.grants = GrantService(store, self._commits, self._refusals, lambda: self.configuration)
+        self._commits = commits = Commits(store.records)
+        self._refusals = refusals = Refusals(store.system, lambda: self.configuration.people)
+        self._vault = Vault(store.subject_keys)
+        scanner = scanner or Scanner()
+        self._words = words = Words(self._vault, commits, scanner, lambda: self.configuration)
+        self._openings = Openings(store, commits, refusals, scanner, lambda: self.configuration)
+        self.grants = GrantService(store, commits, refusals, words, lambda: self.configuration)
+        self.erasure = ErasureService(store, commits, refusals, words, lambda: self.configuration)
 
     async def open(
         self, caller: Caller, ask: Ask, *, body: bytes, idempotency_key: str | None
@@ -89,59 +80,7 @@ class ApprovalService:
         With `reuse_pending` also one that waits and asks the same. Raises what `prepare` does,
         `RateLimited`, `TooManyPending`, `IdempotencyConflict`.
         """
-        marks = self._store.marks
-        body_mark = marks.body(body)
-        key = marks.idempotency(idempotency_key) if idempotency_key else None
-        allowed, history = await asyncio.gather(  # in one round trip
-            self._allowance.take(self.configuration.services, caller, ask, key),
-            self._history(ask),
-        )
-        if allowed.used:
-            return await self._repeated(allowed.used, body_mark, allowed.quotas)
-        self._store.health.check_opening()  # a repeat wants nothing new, and is answered above
-        at = allowed.now
-        chance = Chance(id=request_id(at, os.urandom(10)), salt=os.urandom(16))
-        for attempt in range(MOST_TRIES):
-            with self._refusals.of_service(caller):  # at the time it opens: rules may look at it
-                opening = prepare(
-                    self.configuration,
-                    caller,
-                    ask,
-                    now=at,
-                    marks=marks,
-                    body=body,
-                    chance=chance,
-                    conduct=history.conduct(at),
-                )
-            change = lifecycle.open_request(opening, at)
-            terms = terms_of(self.configuration.services, caller, ask, change.request)
-            used = (key, body_mark) if key else None
-            answer = await self._store.records.open(change, at, used, terms)
-            if answer.code == "EXISTS":
-                return await self._repeated(used_key(answer.value), body_mark, allowed.quotas)
-            if answer.code == "CROWDED":
-                raise too_many_pending(int(answer.value), terms, allowed.quotas)
-            if found := await self._found(answer):
-                is_new = found.id == opening.id
-                return Opened(found, is_new=is_new, quotas=allowed.quotas)
-            await before_next_try(answer, attempt)
-            at = await self._store.records.now()
-        raise too_busy()
-
-    async def _history(self, ask: Ask) -> History:
-        person = self.configuration.people.by_requester_id(ask.requester.id)
-        known = person.id if person else None
-        return await self._store.receipts.history(ask.requester.id, known)
-
-    async def _found(self, answer: Tried) -> ApprovalRequest | None:
-        """The request that an opening has led to: the new one, or one that asks the same."""
-        if answer.code == "OK":
-            return answer.request
-        if answer.code == "DUP":
-            return (await self._commits.load(answer.request.id)).request
-        if answer.code == "SAME":
-            return (await self._commits.load(RequestId(answer.value))).request
-        return None
+        return await self._openings.open(caller, ask, body=body, idempotency_key=idempotency_key)
 
     async def get_own(self, caller: Caller, request: RequestId) -> ApprovalRequest:
         """A request of the caller's service. Raises `NotFound`, also for another service's."""
@@ -169,19 +108,40 @@ class ApprovalService:
             check_own(caller, stored.request)
             return lifecycle.cancel_by_service(stored.request, stored.now)
 
-        return await self._commits.change(request, decide)
+        try:
+            return await self._commits.change(request, decide)
+        except AlreadyFinal as refusal:
+            found = await self.get_own(caller, request)
+            (said,) = await self.denied_because([found])
+            facts = {**refusal.facts, "decision": own_decision(found, said)}
+            raise AlreadyFinal(refusal.detail, facts=facts) from None
+
+    async def denied_because(self, requests: Sequence[ApprovalRequest]) -> list[str | None]:
+        """What the person who denied each of them said, for the service that asked.
+
+        None where nobody has; `erased` once it is forgotten.
+        """
+        spoken = [request for request in requests if _is_denied_by_person(request)]
+        readings = await self._vault.readings(spoken)
+        told = {one.id: reading.denied() for one, reading in zip(spoken, readings, strict=True)}
+        said = (told.get(request.id) for request in requests)
+        return ["erased" if words == ERASED else words for words in said]
 
     async def view(self, request: RequestId, person: PersonId, origin: Origin) -> FullView:
         """The full details for an entitled person; the view is on record before it is shown."""
         policy = self.configuration.policy  # of one reload: what is shown is what is on record
 
-        def decide(stored: Stored) -> Change:
-            shown = self._full_view(stored.request, policy).fingerprint()
-            viewer = self._person(person)
-            return lifecycle.view(stored.request, viewer, origin, shown, stored.now)
-
         with self._refusals.of_person(person, "view", request, origin):
-            return self._full_view(await self._commits.change(request, decide), policy)
+            # Of what is erased meanwhile the key is gone, or the record says so: both are seen.
+            key = await self._key(request)
+
+            def decide(stored: Stored) -> Change:
+                shown = self._full_view(stored.request, key, policy).fingerprint()
+                viewer = self._person(person)
+                return lifecycle.view(stored.request, viewer, origin, shown, stored.now)
+
+            after = await self._commits.change(request, decide)
+            return self._full_view(after, key, policy)
 
     async def review(
         self,
@@ -194,9 +154,10 @@ class ApprovalService:
         revision: int | None = None,
     ) -> ApprovalRequest:
         """A person's vote. Losers of a race learn who decided."""
-        words = reason_text(reason)
         if vote == "approve":
             self._store.health.check_approving()
+
+        words: Encrypted | None = None
 
         def decide(stored: Stored) -> Change:
             version = self.configuration.version
@@ -205,6 +166,7 @@ class ApprovalService:
             return lifecycle.review(stored.request, voting, stored.now, denied_by=denied_by)
 
         with self._refusals.of_person(person, vote, request, origin):
+            words = await self._words.reason(request, review_place(person), reason)
             after = await self._commits.change(request, decide)
         is_by_policy = after.decision is not None and not after.decision.by
         if vote == "approve" and after.status == "denied" and is_by_policy:
@@ -216,13 +178,14 @@ class ApprovalService:
         self, request: RequestId, person: PersonId, origin: Origin, *, reason: str | None = None
     ) -> ApprovalRequest:
         """The requester or an admin takes a request back."""
-        words = reason_text(reason)
+        words: Encrypted | None = None
 
         def decide(stored: Stored) -> Change:
             cancelling = TakingBack(self._person(person), origin, words)
             return lifecycle.cancel_by_person(stored.request, cancelling, stored.now)
 
         with self._refusals.of_person(person, "cancel", request, origin):
+            words = await self._words.reason(request, CANCELLING, reason)
             return await self._commits.change(request, decide)
 
     def note_stranger(self, wanted: str, request: RequestId, origin: Origin) -> None:
@@ -304,8 +267,8 @@ class ApprovalService:
 
     async def reset_clock(self, person: PersonId, origin: Origin, *, reason: str) -> timedelta:
         """An admin lets the store's time follow its clock again; answers how far it was behind."""
-        words = reason_text(reason) or ""
         with self._refusals.of_person(person, "reset clock", None, origin):
+            words = self._words.of_admin(reason)
             if "admin" not in self._person(person).roles:
                 raise NotAllowed("Only an admin may reset the clock.")
         behind = (await self._store.records.read_clock()).behind
@@ -335,24 +298,29 @@ class ApprovalService:
     async def _load_all(self, ids: list[RequestId]) -> list[ApprovalRequest]:
         return [stored.request for stored in await self._store.records.load_all(ids)]
 
-    async def _repeated(
-        self, used: tuple[RequestId, str], body_mark: str, quotas: tuple[Quota, ...]
-    ) -> Opened:
-        request, first_body = used
-        if first_body != body_mark:
-            raise IdempotencyConflict(
-                "This Idempotency-Key was used with another body. Use a new key for a new request."
-            )
-        found = (await self._commits.load(request)).request
-        return Opened(found, is_new=False, quotas=quotas)
-
     def _person(self, person: PersonId) -> Person:
         return self.configuration.people.listed(person)
 
-    def _full_view(self, request: ApprovalRequest, policy: Policy) -> FullView:
+    async def reading(self, request: ApprovalRequest) -> Reading:
+        """The words of a request, as they may be shown. Whom to show them is the caller's matter."""
+        return await self._vault.reading(request)
+
+    async def _key(self, request: RequestId) -> SubjectKey | None:
+        stored = await self._commits.load(request)
+        return await self._store.subject_keys.of(stored.request)
+
+    def _full_view(
+        self, request: ApprovalRequest, key: SubjectKey | None, policy: Policy
+    ) -> FullView:
         action = policy.actions.get(request.asked.action)
-        return full_view(request, action.fields if action else {}, self._store.marks)
+        declared = action.fields if action else {}
+        return full_view(request, Reading(request, key), declared, self._store.marks)
 
     def _deny_rule(self, request: ApprovalRequest) -> DenyRule | None:
         inquiry = inquiry_of(request.asked, request.service, request.created_at)
         return self.configuration.rulebook.denial(inquiry)
+
+
+def _is_denied_by_person(request: ApprovalRequest) -> bool:
+    decision = request.decision
+    return decision is not None and decision.outcome == "denied" and bool(decision.by)

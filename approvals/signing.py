@@ -65,6 +65,10 @@ class Marks:
         """Names a data subject in lists and entries."""
         return keyed_hash(self._key, "subject", subject)
 
+    def alone(self, request: str) -> str:
+        """Names the key of a request's words that are about no data subject."""
+        return keyed_hash(self._key, "alone", request)
+
     def requester(self, requester: str) -> str:
         """Names a requester in lists."""
         return keyed_hash(self._key, "requester", requester)
@@ -93,6 +97,10 @@ class Marks:
         """Tells whether two request bodies are the same bytes."""
         return hmac.new(self._key, b"body\0" + body, hashlib.sha256).hexdigest()[:32]
 
-    def pseudonym(self, scope: str, field: str, value: str) -> str:
-        """`p_` and 40 bits: what people see in place of a value, equal within `scope`."""
-        return "p_" + keyed_hash(self._key, f"{scope}\0{field}", value)[:10]
+    def pseudonym(self, scope: str, field: str, value: str, *, is_global: bool = False) -> str:
+        """`p_` and 40 bits: what people see in place of a value, equal within `scope`.
+
+        64 bits where the scope is all there ever is: of a million values two would be one.
+        """
+        digits = 16 if is_global else 10
+        return "p_" + keyed_hash(self._key, f"{scope}\0{field}", value)[:digits]

@@ -55,7 +55,6 @@ def asked(action: ActionId = VIEW, *, record_count: int | None = 20, country: st
         action=action,
         title="Something with customers",
         requester=Requester(id="okta:00u1"),
-        justification="",
         purpose="support",
         record_count=record_count,
         data_classes=("contact", "orders"),

@@ -95,6 +95,7 @@ def _environment(directory: Path, redis_url: str) -> dict[str, str]:
         "PLACET_REDIS_URL": redis_url,
         "PLACET_AUDIT_KEY": secrets.token_urlsafe(32),
         "PLACET_PSEUDONYM_KEY": secrets.token_urlsafe(32),
+        "PLACET_VAULT_KEY": secrets.token_urlsafe(32),
         "PLACET_SIGNING_KEY": SigningKey.new().text(),
         "PLACET_CONFIG_DIR": str(directory / "config"),
         "PLACET_DATA_DIR": str(directory / "data"),

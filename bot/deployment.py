@@ -23,7 +23,7 @@ from approvals.store.store import Store, StoreSecrets
 from bot import setting_values as values
 from bot.lock_file import has_ended
 from bot.secret_files import UnfitSecret, read_secret, strong
-from bot.settings import PREFIX, Fault, Settings
+from bot.settings import KEYS_OF_STORE, PREFIX, Fault, Settings
 from bot.store_place import PUT_RIGHT, check_reach, fit_url
 from bot.whole_file import write_whole
 
@@ -107,6 +107,7 @@ def open_store(settings: Settings) -> Store:
     secrets = StoreSecrets(
         audit=keys.audit.get_secret_value().encode(),
         pseudonym=keys.pseudonym.get_secret_value().encode(),
+        vault=keys.vault.get_secret_value().encode(),
     )
     demands = Demands(durability=settings.durability, replicas=settings.wait_replicas)
     pool = connection_pool(_checked_url(settings))
@@ -252,9 +253,8 @@ def reached(settings: Settings) -> Settings:
         "wait_replicas": running.wait_replicas,
         "wait_ms": running.wait_ms,
     }
-    given = {"audit_key": settings.audit_key, "pseudonym_key": settings.pseudonym_key}
-    for field, key in given.items():
-        update[field] = _one_key(field, key, running.keys_dir / field)
+    for field in KEYS_OF_STORE:
+        update[field] = _one_key(field, getattr(settings, field), running.keys_dir / field)
     return settings.model_copy(update=update)
 
 

@@ -60,9 +60,11 @@ _SET_PEM = (
 _MADE: Mapping[str, tuple[Callable[[], str], Callable[[str], SecretStr]]] = {
     "audit_key": (random_text, strong),
     "pseudonym_key": (random_text, strong),
+    "vault_key": (random_text, strong),
     "session_key": (random_text, strong),
     "signing_key": (new_signing, signing),
 }
+KEYS_OF_STORE = ("audit_key", "pseudonym_key", "vault_key")
 RUNNING_TELLS = ("NAMESPACE", "CONFIG_DIR", "DURABILITY")  # running.json holds them too
 T = TypeVar("T")
 
@@ -84,6 +86,7 @@ class SecretKeys(Frozen):
 
     audit: SecretStr
     pseudonym: SecretStr
+    vault: SecretStr
 
 
 class Settings(Frozen):
@@ -104,6 +107,7 @@ class Settings(Frozen):
     wait_ms: int = 200
     audit_key: SecretStr | None = None
     pseudonym_key: SecretStr | None = None
+    vault_key: SecretStr | None = None  # wraps the keys of data subjects
     signing_key: SecretStr | None = None  # PEM blocks that `SigningKeys` can read
     session_key: SecretStr | None = None  # where none is, there is no console
     given: frozenset[str] = frozenset()  # of `RUNNING_TELLS` those that are set
@@ -128,6 +132,7 @@ class Settings(Frozen):
             wait_ms=read.one("WAIT_MS", values.whole(1, 2000), 200),
             audit_key=read.secret("AUDIT_KEY"),
             pseudonym_key=read.secret("PSEUDONYM_KEY"),
+            vault_key=read.secret("VAULT_KEY"),
             signing_key=read.secret("SIGNING_KEY", signing),
             session_key=read.secret("SESSION_KEY"),
             given=frozenset(name for name in RUNNING_TELLS if PREFIX + name in environment),
@@ -137,16 +142,18 @@ class Settings(Frozen):
 
     def keys(self) -> SecretKeys:
         """The keys, or `ConfigurationInvalid` naming the missing ones."""
-        if self.audit_key and self.pseudonym_key:
-            return SecretKeys(audit=self.audit_key, pseudonym=self.pseudonym_key)
-        raise ConfigurationInvalid(self._missing("audit_key", "pseudonym_key"))
+        if self.audit_key and self.pseudonym_key and self.vault_key:
+            return SecretKeys(
+                audit=self.audit_key, pseudonym=self.pseudonym_key, vault=self.vault_key
+            )
+        raise ConfigurationInvalid(self._missing(*KEYS_OF_STORE))
 
     def signing_keys(self) -> SigningKeys:
         """The keys of grant tokens, which the web half needs besides those of `keys`.
 
-        `ConfigurationInvalid` names all that are missing of the three.
+        `ConfigurationInvalid` names all that are missing of them.
         """
-        missing = self._missing("audit_key", "pseudonym_key", "signing_key")
+        missing = self._missing(*KEYS_OF_STORE, "signing_key")
         if missing or self.signing_key is None:
             raise ConfigurationInvalid(missing)
         # Imported here: it loads the whole cryptography, which most commands do without.

@@ -28,7 +28,7 @@ from tests.configurations import API_KEY, write_configuration
 CRM = Caller(service=ServiceId("crm"), key_id=KeyId("crm-1"), address="127.0.0.1")
 BILLING = Caller(service=ServiceId("billing"), key_id=KeyId("billing-1"), address="127.0.0.1")
 ANNA, BEN, CLEO, JONAS, OLGA = (PersonId(name) for name in ("anna", "ben", "cleo", "jonas", "olga"))
-SECRETS = StoreSecrets(audit=b"a" * 32, pseudonym=b"p" * 32)
+SECRETS = StoreSecrets(audit=b"a" * 32, pseudonym=b"p" * 32, vault=b"v" * 32)
 CLI = Origin(via="cli", os_user="tester", host="testhost")
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, StrictInt, StrictStr, model_validator
 
-from approvals.model import Frozen, PolicyDecision
+from approvals.model import Frozen, PiiInText, PolicyDecision
 from approvals.policy.source import ANY, Later
 from approvals.policy.values import (
     ActionName,
@@ -236,6 +236,7 @@ class Defaults(Frozen):
     grant_ttl: GrantTtl = timedelta(minutes=15)
     uses: Count = 1
     timezone: TimeZone = "UTC"
+    pii_in_text: PiiInText = "mask"
 
 
 class Policy(Frozen):

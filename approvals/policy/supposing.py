@@ -115,7 +115,6 @@ def suppose(given: Given, policy: Policy, services: Services) -> Supposed:
         action=ActionId(str(said["action"])),
         title=action.title,
         requester=Requester(id=str(said.get("requester.id", ""))),
-        justification="",
         purpose=str(said["request.purpose"]) if "request.purpose" in said else None,
         record_count=_count(said, "request.record_count"),
         unreceipted=_count(said, "requester.unreceipted") or 0,

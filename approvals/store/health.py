@@ -26,7 +26,8 @@ BEHIND_AFTER = timedelta(seconds=5)  # as in commit.lua
 CLOCKS_APART = timedelta(seconds=30)
 MOST_AHEAD_MS = 10**14
 RECORDS = "records"  # beside the keys' fingerprints: the form of all records, by a number
-RECORDS_FORM = "2"  # each with its seal; form 1 had none, and left no number
+# 3: words encrypted, fields kept as masked; 2: each with its seal; 1 had none, and left no number.
+RECORDS_FORM = "3"
 _FULL = "The store is 85 % full and takes no new requests. Give it more memory."
 
 

@@ -1,7 +1,7 @@
 """Every Redis key name, and nothing else. One hash tag, so that a commit's keys share a slot.
 
-Permanent (no TTL): request, system, keys, keys_used, callback, refs, idem, the lists, pending_of,
-the queues, log, clock:seen, policy:<version>, policy:active, policies. Under a TTL: processes,
+Permanent (no TTL): request, system, keys, keys_used, callback, refs, idem, vault, the lists,
+pending_of, the queues, log, clock:seen, policy:<version>, policy:active, policies. Under a TTL: processes,
 budget.
 """
 
@@ -67,6 +67,10 @@ class Keys:
     def by_subject(self, mark: str) -> str:
         """A data subject's requests (zset); `mark` is a keyed hash."""
         return f"{self._tag}by_subject:{mark}"
+
+    def vault(self, mark: str) -> str:
+        """A data subject's wrapped key (string); `mark` is a keyed hash of whose it is."""
+        return f"{self._tag}vault:{mark}"
 
     def unreceipted(self, mark: str) -> str:
         """A requester's grants whose receipt is overdue (zset); `mark` is a keyed hash of who."""

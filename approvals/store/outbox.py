@@ -16,7 +16,15 @@ from typing import Literal, cast
 from approvals.answer import callback_data, moment
 from approvals.errors import NotFound
 from approvals.events import CallbackAttempted, CallbackReplayed, Event
-from approvals.model import ApprovalRequest, EventId, Origin, PersonId, RequestId, ServiceId
+from approvals.model import (
+    ApprovalRequest,
+    Encrypted,
+    EventId,
+    Origin,
+    PersonId,
+    RequestId,
+    ServiceId,
+)
 from approvals.store.keys import Keys
 from approvals.store.log import EntryPlace, seal_entry
 from approvals.store.pipeline import CommandRefused, Pipeline
@@ -163,7 +171,7 @@ class Outbox:
         )
 
     async def replay(
-        self, callback: Callback, person: PersonId, origin: Origin, words: str
+        self, callback: Callback, person: PersonId, origin: Origin, words: Encrypted
     ) -> bool:
         """Queues the same bytes again, with the whole retry schedule ahead.
 

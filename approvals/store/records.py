@@ -31,7 +31,7 @@ from approvals.store.log import EntryPlace, SealedEntry, seal_entry
 from approvals.store.outbox import freeze, writes_of_new
 from approvals.store.pipeline import CommandRefused, Pipeline
 from approvals.store.receipts import writes_of_receipt
-from approvals.store.scripts import Answer, Commit, Loaded, Scripts, UnreadableRecord, Write
+from approvals.store.scripts import Answer, Commit, Keyed, Loaded, Scripts, UnreadableRecord, Write
 from approvals.store.seals import with_seal, without_seal
 from approvals.store.times import millis
 
@@ -117,12 +117,17 @@ class Records:
         now: datetime,
         idempotency: tuple[str, str] | None,
         terms: Terms = UNLIMITED,
+        keyed: Keyed | None = None,
     ) -> Tried:
-        """Commits a new request. `idempotency` is the key's mark and the body's mark."""
+        """Commits a new request. `idempotency` is the key's mark and the body's mark.
+
+        `keyed` is the key of the words in it.
+        """
         request = change.request
         place = EntryPlace(request.id, 1, request.id, 1, now)
         commit, after = self._commit(None, change, place)
-        commit = replace(commit, room=room(self._keys, self._marks, request, terms))
+        at = room(self._keys, self._marks, request, terms)
+        commit = replace(commit, room=at, keyed=keyed)
         if idempotency:
             key = self._keys.idempotency(request.service, idempotency[0])
             commit = replace(commit, idempotency=(key, f"{request.id} {idempotency[1]}"))
@@ -151,6 +156,10 @@ class Records:
         """Requests a person has voted on, newest first, older than the id `before` as above."""
         key = self._keys.by_approver(self._marks.approver(person))
         return await self._newest(key, before, limit)
+
+    async def of_subject(self, mark: str, before: str, limit: int) -> list[RequestId]:
+        """The requests about a data subject, newest first, older than the id `before` as above."""
+        return await self._newest(self._keys.by_subject(mark), before, limit)
 
     async def pending(self, limit: int, skip: int = 0) -> list[RequestId]:
         """Pending requests, the next to expire first, without the first `skip`."""
@@ -189,6 +198,8 @@ class Records:
             request = _with_receipt(request, receipt)
         frozen = b""
         writes = self._writes(before.request if before else None, request, place.at, lease)
+        if change.forgets and not request.asked.subject_mark:
+            writes.append(("forget", self._keys.vault(self._marks.alone(request.id))))
         if event and change.callback:
             last = place.number + len(entries) - 1
             frozen = freeze(request, change.callback, place.at, last, entries[-1].mac)
@@ -274,8 +285,7 @@ class Records:
             ("zadd", self._keys.by_service(after.service), "0", after.id),
             ("zadd", self._keys.by_requester(requester), "0", after.id),
         ]
-        if after.asked.subject:
-            subject = self._marks.subject(after.asked.subject)
+        if subject := after.asked.subject_mark:
             writes.append(("zadd", self._keys.by_subject(subject), "0", after.id))
         if not after.is_final:
             due = str(millis(after.expires_at))

@@ -20,7 +20,17 @@ from approvals.store.times import from_millis, millis
 Call = tuple[Sequence[str], Sequence[Argument]]  # KEYS and ARGV
 Command = Sequence[Argument]
 Code = Literal[
-    "OK", "DUP", "EXISTS", "RACE", "STALE", "BEHIND", "LATE", "SAME", "CROWDED", "INVALID"
+    "OK",
+    "DUP",
+    "EXISTS",
+    "RACE",
+    "STALE",
+    "BEHIND",
+    "LATE",
+    "REKEYED",
+    "SAME",
+    "CROWDED",
+    "INVALID",
 ]
 # A verb of commit.lua with its key or queue by name; a None is the frozen bytes, or no time.
 Write = tuple[str | None, ...]
@@ -106,6 +116,19 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class Keyed:
+    """Under which wrapped key the words of an opening stand: it is still held, or put now.
+
+    `name` is a key of the store. Without it an erasure meanwhile would leave words that nobody
+    can read, and of two new keys of one subject one would be lost.
+    """
+
+    name: str
+    wrapped: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """The arguments of commit.lua, keys by name.
 
@@ -126,6 +149,7 @@ class Commit:
     guarded: bool = False
     idempotency: tuple[str, str] | None = None
     room: Room | None = None
+    keyed: Keyed | None = None
     writes: tuple[Write, ...] = ()
 
 
@@ -220,7 +244,7 @@ class Scripts:
 
     def _call(self, commit: Commit) -> Call:
         keys = _KeyList(self._keys, commit.record)
-        idempotency, room = commit.idempotency, commit.room
+        idempotency, room, keyed = commit.idempotency, commit.room, commit.keyed
         head = {
             "op": commit.op,
             "expect": commit.expect,
@@ -230,6 +254,7 @@ class Scripts:
             "entry": commit.entry,
             "idem": [keys.place(idempotency[0]), idempotency[1]] if idempotency else None,
             "room": keys.of_room(room) if room else None,
+            "keyed": [keys.place(keyed.name), keyed.wrapped, keyed.is_new] if keyed else None,
             "result": commit.result,
             "writes": [keys.numbered(write) for write in commit.writes],
         }

@@ -7,6 +7,7 @@ from typing import Self
 
 from redis.asyncio import BlockingConnectionPool
 
+from approvals.encryption import WrappingKey
 from approvals.signing import Marks, keyed_hash
 from approvals.store.budgets import Budgets
 from approvals.store.due import DueQueue
@@ -22,15 +23,17 @@ from approvals.store.processes import ProcessRegistry
 from approvals.store.receipts import ReceiptBook
 from approvals.store.records import Records
 from approvals.store.scripts import Scripts
+from approvals.store.subject_keys import SubjectKeys
 from approvals.store.system import SystemRecord
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSecrets:
-    """Keys that Redis never sees: entry MACs, and the keyed hashes in names."""
+    """Keys that Redis never sees: entry MACs, the keyed hashes in names, subjects' keys' wrapping."""
 
     audit: bytes
     pseudonym: bytes
+    vault: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Store:
     keys: Keys
     marks: Marks
     records: Records
+    subject_keys: SubjectKeys
     budgets: Budgets
     outbox: Outbox
     deadlines: DueQueue
@@ -75,11 +79,13 @@ class Store:
         fingerprints = {
             "PLACET_AUDIT_KEY": keyed_hash(secrets.audit, "fingerprint", namespace),
             "PLACET_PSEUDONYM_KEY": keyed_hash(secrets.pseudonym, "fingerprint", namespace),
+            "PLACET_VAULT_KEY": keyed_hash(secrets.vault, "fingerprint", namespace),
         }
         return cls(
             keys=keys,
             marks=marks,
             records=Records(pipeline, scripts, keys, secrets.audit, marks),
+            subject_keys=SubjectKeys(pipeline, keys, marks, WrappingKey(secrets.vault)),
             # Without confirmation: what was taken need not last.
             budgets=Budgets(Scripts(passing, keys), keys, marks),
             outbox=Outbox(pipeline, scripts, keys, secrets.audit),

@@ -21,7 +21,9 @@ from approvals.events import (
     PolicyActivated,
     RightRefused,
     RightsRefusedMore,
+    SubjectErased,
 )
+from approvals.model import Encrypted
 from approvals.store.keys import QUEUES, Keys
 from approvals.store.log import EntryPlace, seal_entry
 from approvals.store.policies import Policies
@@ -42,7 +44,7 @@ class _Note:
     """A fact for the log; `words`, why a person did it, stay in the record."""
 
     event: Event
-    words: str | None = None
+    words: Encrypted | None = None
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ class SystemRecord:
         self._minutes: dict[str, _Minute] = {}
         self._writer: asyncio.Task[None] | None = None
 
-    def note(self, event: Event, words: str | None = None) -> None:
+    def note(self, event: Event, words: Encrypted | None = None) -> None:
         """Queues one entry. `words`, why a person did it, stay in the record beside its number."""
         self._queue.append(_Note(event, words))
         if self._writer is None or self._writer.done():
@@ -83,7 +85,7 @@ class SystemRecord:
         if minute.refusals <= WRITTEN_PER_MINUTE:
             self.note(refusal)
 
-    async def reset_clock(self, event: ClockReset, words: str) -> None:
+    async def reset_clock(self, event: ClockReset, words: Encrypted) -> None:
         """Sets the time seen back to the server's clock, and makes everything waiting due at once.
 
         For a clock that once ran ahead and was put right: until then the store's time stands.
@@ -93,6 +95,12 @@ class SystemRecord:
         writes += [("publish", self._keys.wake_channel, queue) for queue in QUEUES]
         op, notes = _new_op(), [_Note(event, words)]
         await insist(lambda: self._commit(op, notes, tuple(writes)))
+
+    async def forget_subject(self, event: SubjectErased, words: Encrypted, name: str) -> None:
+        """Deletes the wrapped key called `name`, in the commit that says so."""
+        op, notes = _new_op(), [_Note(event, words)]
+        write: Write = ("forget", self._keys.vault(name))
+        await insist(lambda: self._commit(op, notes, (write,)))
 
     async def activate(self, policies: Policies, version: str) -> None:
         """Makes `version` the deployment's policy: entry and name in one commit, by who is first.

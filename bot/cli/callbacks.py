@@ -96,7 +96,7 @@ def _replay(arguments: Namespace, terminal: Terminal) -> int:
 
 
 async def _again(at: Deployment, callback: Callback, person: PersonId, why: str) -> EventId:
-    if not await at.store.outbox.replay(callback, person, origin(), why):
+    if not await at.store.outbox.replay(callback, person, origin(), at.store.subject_keys.own(why)):
         raise StoreUnavailable(f"{callback.id} has just changed. Look at it, and try again.")
     return callback.id
 

@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
-from approvals.ask import reason_text
 from approvals.errors import InvalidRequest, PlacetError
 from approvals.model import EventId, GrantId, Origin, RequestId, request_of
 from approvals.policy.loader import Configuration
+from approvals.privacy.scanner import Scanner
 from approvals.service import ApprovalService
 from approvals.store.store import Store
+from approvals.words import own_reason
 from bot.cli.wording import Naming
 from bot.deployment import configuration_in, open_within_reach, reached
 from bot.settings import Settings
@@ -162,7 +163,7 @@ def event_id(text: str) -> EventId:
 def checked_reason(reason: str) -> str:
     """The reason as it is kept. Raises `WrongUsage`, before anything is on record."""
     try:
-        return reason_text(reason) or ""
+        return own_reason(reason, Scanner())
     except InvalidRequest as error:
         raise WrongUsage(f"--reason {error.findings[0].message}.") from None
 

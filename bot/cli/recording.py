@@ -49,6 +49,6 @@ async def _write(event: Event, words: str | None, settings: Settings) -> None:
         if isinstance(event, RightRefused):
             store.system.note_refusal(event)
         else:
-            store.system.note(event, words)
+            store.system.note(event, store.subject_keys.own(words) if words else None)
     finally:
         await store.close()

@@ -26,7 +26,7 @@ from bot.terminal import Terminal
 
 _OTHER_STORE = tuple(
     PREFIX + name + place
-    for name in ("REDIS_URL", "AUDIT_KEY", "PSEUDONYM_KEY", "SIGNING_KEY")
+    for name in ("REDIS_URL", "AUDIT_KEY", "PSEUDONYM_KEY", "VAULT_KEY", "SIGNING_KEY")
     for place in ("", "_FILE")
 )
 

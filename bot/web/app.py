@@ -52,7 +52,7 @@ def create_app(
     authenticator = Authenticator(
         lambda: service.configuration, settings.trusted_proxies, noted=noted
     )
-    answers = OwnAnswers(tokens)
+    answers = OwnAnswers(tokens, service.denied_because)
     requests = RequestRoutes(service, authenticator, waiting, answers, metrics)
     grants = GrantRoutes(service.grants, authenticator, answers, metrics)
     ops = OpsRoutes(lambda: service.configuration, readiness, metrics, settings.durability)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 from pydantic_core import to_json
@@ -13,26 +13,39 @@ from approvals.model import ApprovalRequest, Grant
 from approvals.tokens import GrantTokens
 from bot.web.auth import wall_clock
 
+DeniedBecause = Callable[[Sequence[ApprovalRequest]], Awaitable[Sequence[str | None]]]
 NO_STORE = {"Cache-Control": "no-store"}  # answers hold salts, tokens and people's words
 
 
 class OwnAnswers:
-    """Answers of `/v1`. Whose record is read was sealed by us, so its grant may be signed."""
+    """Answers of `/v1`. Whose record is read was sealed by us, so its grant may be signed.
 
-    def __init__(self, tokens: GrantTokens, now: Callable[[], datetime] = wall_clock) -> None:
+    `denied_because` answers what the person who denied each request said.
+    """
+
+    def __init__(
+        self,
+        tokens: GrantTokens,
+        denied_because: DeniedBecause,
+        now: Callable[[], datetime] = wall_clock,
+    ) -> None:
         self._tokens = tokens
+        self._denied_because = denied_because
         self._now = now
 
-    def request(
+    async def request(
         self, request: ApprovalRequest, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> Response:
         """One request."""
-        return as_json(self.data(request), status, headers)
+        (told,) = await self.data([request])
+        return as_json(told, status, headers)
 
-    def data(self, request: ApprovalRequest) -> Json:
-        """One request as JSON data."""
-        is_open = request.grant is not None and request.grant.status == "active"
-        return answer(request, self._signed(request) if is_open else None)
+    async def data(self, requests: Sequence[ApprovalRequest]) -> list[Json]:
+        """Requests as JSON data."""
+        said = await self._denied_because(requests)
+        return [
+            answer(one, self._token(one), words) for one, words in zip(requests, said, strict=True)
+        ]
 
     def grant(
         self, request: ApprovalRequest, grant: Grant, *, is_open: bool = False, **more: object
@@ -40,6 +53,10 @@ class OwnAnswers:
         """A grant as it is, or as one redeem left it; with a token where it `is_open`."""
         token = self._signed(request) if is_open else None
         return as_json({**grant_answer(request, grant, token), **more})
+
+    def _token(self, request: ApprovalRequest) -> str | None:
+        is_open = request.grant is not None and request.grant.status == "active"
+        return self._signed(request) if is_open else None
 
     def _signed(self, request: ApprovalRequest) -> str | None:
         return self._tokens.token(request, self._now())

@@ -39,6 +39,8 @@ KINDS: Mapping[type[PlacetError], Kind] = {
     errors.NotJson: Kind(415, "The body is not announced as JSON"),
     errors.BodyTooLarge: Kind(413, "The body is too large"),
     errors.InvalidRequest: Kind(422, "Some fields are wrong"),
+    errors.SecretFound: Kind(422, "A text holds a secret"),
+    errors.PersonalDataFound: Kind(422, "A text holds personal data"),
     errors.Unauthorized: Kind(401, "No valid API key"),
     errors.UnknownPerson: Kind(401, "Nobody known"),
     errors.NotAllowed: Kind(403, "A right is missing"),

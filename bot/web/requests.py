@@ -17,7 +17,8 @@ from starlette.responses import Response
 from approvals.ask import Ask
 from approvals.errors import Finding, InvalidRequest, NotFound, Refusal, StoreFailure, Throttled
 from approvals.model import ApprovalRequest, Caller, RequestId, Status
-from approvals.service import ApprovalService, Opened
+from approvals.opening import Opened
+from approvals.service import ApprovalService
 from bot.telemetry import Metrics, OpenOutcome
 from bot.web.auth import Authenticator
 from bot.web.body import parse_object, read_body
@@ -78,7 +79,7 @@ class RequestRoutes:
             policy = opened.request.policy
             self._metrics.shadow_judged(policy.shadow, policy.shadow_failed)
         headers = {"Location": f"/v1/requests/{opened.request.id}"} | quota_headers(opened.quotas)
-        return self._answers.request(opened.request, 201 if opened.is_new else 200, headers)
+        return await self._answers.request(opened.request, 201 if opened.is_new else 200, headers)
 
     async def show(self, request: Request) -> Response:
         """`GET /v1/requests/{id}`"""
@@ -86,11 +87,11 @@ class RequestRoutes:
         request_id = _request_id(request)
         seconds = _wait(request)
         if seconds is None:
-            return self._answers.request(await self._service.get_own(caller, request_id))
+            return await self._answers.request(await self._service.get_own(caller, request_id))
         with self._waiting.watch(request_id) as watch:
             leaving = asyncio.create_task(_end_when_left(request, watch))
             try:
-                return self._answers.request(
+                return await self._answers.request(
                     await self._settled(caller, request_id, watch, seconds)
                 )
             finally:
@@ -107,13 +108,13 @@ class RequestRoutes:
             limit=asked.limit,
             cursor=asked.cursor,
         )
-        items = [self._answers.data(item) for item in page.items]
+        items = await self._answers.data(page.items)
         return as_json({"items": items, "next_cursor": page.next_cursor})
 
     async def cancel(self, request: Request) -> Response:
         """`DELETE /v1/requests/{id}`"""
         caller = self._authenticator.caller(request)
-        return self._answers.request(
+        return await self._answers.request(
             await self._service.cancel_by_service(caller, _request_id(request))
         )
 

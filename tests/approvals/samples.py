@@ -11,6 +11,7 @@ from approvals.model import (
     ApprovalRequest,
     Asked,
     Caller,
+    Encrypted,
     KeyId,
     MatchedPolicy,
     Origin,
@@ -67,8 +68,8 @@ def asked(**changes: object) -> Asked:
         action=ActionId("customer.view"),
         title="Open one customer profile",
         requester=Requester(id="okta:00u1", person=PersonId("jonas")),
-        justification="Customer asked for a copy of their data",
-        subject="customer:48213",
+        personal=Encrypted("the justification, encrypted"),
+        subject_mark="5" * 32,
         callback_url="http://127.0.0.1:9/placet",
     )
     return Asked.model_validate(said.model_dump() | changes)
@@ -94,7 +95,6 @@ def opening(
         uses=uses,
         digest="sha256:" + "0" * 64,
         salt="c2FsdA==",
-        subject_mark="5" * 32,
         body_mark="b" * 32,
     )
 

@@ -15,7 +15,7 @@ import pytest
 from approvals.ask import Ask
 from approvals.errors import IdempotencyConflict, TooManyPending, UnknownAction
 from approvals.model import ApprovalRequest, Caller
-from approvals.service import Opened
+from approvals.opening import Opened
 from approvals.store.records import Lease
 from tests.configurations import ask
 from tests.conftest import ANNA, BILLING, CRM, Engine, Placet

@@ -28,6 +28,7 @@ from tests.signing import SIGNING_KEY
 KEYS = {
     "PLACET_AUDIT_KEY": "audit-0123456789-abcdefghijklmnopqrst",
     "PLACET_PSEUDONYM_KEY": "pseudonym-0123456789-abcdefghijklmno",
+    "PLACET_VAULT_KEY": "vault-0123456789-abcdefghijklmnopqrst",
     "PLACET_SIGNING_KEY": SIGNING_KEY,
     "CRM_CALLBACK_SECRET": CALLBACK_SECRET,
 }

@@ -112,6 +112,7 @@ async def test_ctrl_c_is_heard_while_the_store_does_not_answer(tmp_path: Path) -
             PLACET_REDIS_URL=f"redis://127.0.0.1:{hung.getsockname()[1]}/0",
             PLACET_AUDIT_KEY="audit-0123456789-abcdefghijklmnopqrst",
             PLACET_PSEUDONYM_KEY="pseudonym-0123456789-abcdefghijklmno",
+            PLACET_VAULT_KEY="vault-0123456789-abcdefghijklmnopqrst",
             PLACET_SIGNING_KEY=SIGNING_KEY,
             CRM_CALLBACK_SECRET=CALLBACK_SECRET,
         )

@@ -38,6 +38,7 @@ from tests.signing import SIGNING_KEY
 ROOT = Path(__file__).parents[2]
 AUDIT_KEY = "0123456789abcdef0123456789abcdef"
 PSEUDONYM_KEY = "fedcba9876543210fedcba9876543210"
+VAULT_KEY = "02468ace13579bdf02468ace13579bdf"
 NAMESPACE = "faults"
 LONGEST_S = 25  # for a store that comes back, its health check and the drain together
 
@@ -114,6 +115,7 @@ class Deployment:
             config_dir=self.folder / "config",
             audit_key=SecretStr(AUDIT_KEY),
             pseudonym_key=SecretStr(PSEUDONYM_KEY),
+            vault_key=SecretStr(VAULT_KEY),
             signing_key=SecretStr(SIGNING_KEY),
         )
 
@@ -136,6 +138,7 @@ class Deployment:
             "PLACET_CONFIG_DIR": str(self.folder / "config"),
             "PLACET_AUDIT_KEY": AUDIT_KEY,
             "PLACET_PSEUDONYM_KEY": PSEUDONYM_KEY,
+            "PLACET_VAULT_KEY": VAULT_KEY,
             "PLACET_SIGNING_KEY": SIGNING_KEY,
             "PLACET_LOG_LEVEL": "error",
         }

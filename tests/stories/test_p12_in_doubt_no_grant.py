@@ -233,6 +233,7 @@ async def starts(server_url: str, directory: Path, environment: dict[str, str]) 
         config_dir=directory,
         audit_key=KEY,
         pseudonym_key=KEY,
+        vault_key=KEY,
     )
     async with opened(settings, Surroundings(environment, is_demo=True)):
         pass

@@ -1,9 +1,9 @@
 -- Applies one Change: record, lists, due queues, callback bytes and audit entries, all or none.
 -- KEYS[1] record   KEYS[2] audit log   KEYS[3] clock:seen   KEYS[4..] what the writes name by index
--- ARGV[1] JSON {op, expect, now, valid_before, guarded, entry, idem, room, result, writes}
+-- ARGV[1] JSON {op, expect, now, valid_before, guarded, entry, idem, room, keyed, result, writes}
 -- ARGV[2] record body ('' = unchanged)   ARGV[3] callback bytes ('' = none)   ARGV[4..] audit entries
--- Answers {code, value, t}: DUP, EXISTS, RACE, STALE, BEHIND, LATE, SAME, CROWDED, INVALID, OK; never
--- an error reply.
+-- Answers {code, value, t}: DUP, EXISTS, RACE, STALE, BEHIND, LATE, REKEYED, SAME, CROWDED, INVALID,
+-- OK; never an error reply.
 -- Every check precedes the first write, because a script does not roll back.
 
 local fixed = { 'hash', 'stream', 'string' }
@@ -81,7 +81,23 @@ if change.valid_before ~= null and t >= change.valid_before then
   return answer('LATE', whole(t))
 end
 
--- 5. Is there a pending request that asks the same, and else room for one more of the requester?
+-- 5. Are the words in it encrypted under the key that their subject has, or has from now on?
+-- keyed: {the subject's wrapped key, what it holds, whether it is put now}
+local keyed = change.keyed
+if keyed and keyed ~= null then
+  local key, wrapped, is_new = keyed[1], keyed[2], keyed[3]
+  if type(key) ~= 'number' or not KEYS[key] or type(wrapped) ~= 'string' then
+    return answer('INVALID', 'keyed')
+  elseif not holds(KEYS[key], 'string') then
+    return answer('INVALID', 'key ' .. key)
+  end
+  local held = redis.call('GET', KEYS[key])
+  if held ~= wrapped and (held or is_new ~= true) then
+    return answer('REKEYED', key)
+  end
+end
+
+-- 6. Is there a pending request that asks the same, and else room for one more of the requester?
 -- room: {its pending requests, all pending ones by deadline, most or null, likeness or null}
 local function first_wrong(room)
   for place = 1, 2 do
@@ -149,15 +165,17 @@ local verbs = {
   -- A wake-up may be lost; that the server refuses one must not stop a commit half-way.
   publish = function(w) redis.pcall('PUBLISH', w[2], w[3]) end,
   reset_clock = function(w) redis.call('SET', KEYS[w[2]], whole(math.floor(time.micros / 1000))) end,
+  forget = function(w) redis.call('DEL', KEYS[w[2]]) end,
   release = function(w) release(w[2], whole(math.floor(time.micros / 1000))) end,
 }
 local lengths = { hset = 4, zadd = 4, zrem = 3, schedule = 4, unschedule = 3, finish = 5, publish = 3,
-  reset_clock = 2, release = 2 }
+  reset_clock = 2, forget = 2, release = 2 }
 local numbers = { zadd = { [3] = true }, schedule = { [4] = true }, finish = { [4] = true, [5] = true } }
 local optional = { hset = 4, finish = 5 }
 local spans = { schedule = 2, unschedule = 2, finish = 2, release = 2 }
 local kinds = { hset = 'hash', zadd = 'zset', zrem = 'zset', schedule = 'zset', unschedule = 'zset',
-  finish = 'zset', release = 'zset', reset_clock = 'string' }
+  finish = 'zset', release = 'zset', reset_clock = 'string',
+  forget = 'string' }
 
 -- Whole numbers only: what else Lua takes for a number ("nan", "0x10") the server refuses.
 local function fits(verb, place, value)
@@ -185,7 +203,7 @@ local function is_well_formed(w)
   return true
 end
 
--- 6. Is every write well formed, and every key it names of the kind it needs?
+-- 7. Is every write well formed, and every key it names of the kind it needs?
 local known = {}
 local function first_unfit(w)
   local kind = kinds[w[1]]
@@ -239,6 +257,9 @@ end
 redis.call('HSET', KEYS[1], unpack(fields))
 if change.idem ~= null then
   redis.call('SET', KEYS[change.idem[1]], change.idem[2])
+end
+if keyed and keyed ~= null then
+  redis.call('SET', KEYS[keyed[1]], keyed[2])
 end
 for _, w in ipairs(change.writes) do
   verbs[w[1]](w)

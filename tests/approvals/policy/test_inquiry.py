@@ -29,7 +29,6 @@ def _inquiry(**changes: object) -> Inquiry:
         action=ActionId("customer.read"),
         title="Open one customer record",
         requester=Requester(id="okta:00u1"),
-        justification="",
         purpose="support",
         record_count=5,
         data_classes=("contact",),

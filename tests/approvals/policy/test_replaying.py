@@ -61,7 +61,6 @@ def requests() -> list[ApprovalRequest]:
             action=ActionId(action),
             title="",
             requester=Requester(id="okta:1"),
-            justification="",
             record_count=count,
             context={"geo.country": "DE", "device.managed": True},
         )

@@ -37,7 +37,6 @@ def inquiry(action: str = "read", **context: JsonValue) -> Inquiry:
         action=ActionId(action),
         title="",
         requester=Requester(id="okta:1"),
-        justification="",
         context={name.replace("_", "."): value for name, value in context.items()},
     )
     return inquiry_of(asked, ServiceId("crm"), NOON)

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from approvals.store.keys import Keys
 from approvals.store.outbox import Outcome
 from approvals.store.pipeline import Pipeline, connection_pool
 from approvals.store.records import Lease, Stored
-from approvals.store.store import Store, StoreSecrets
+from approvals.store.store import Store
 from approvals.store.times import millis
 from tests.approvals.samples import ANNA, CLI, opening, policy
 from tests.approvals.store.support import Servers, dump, free_port, log_of
@@ -386,7 +387,7 @@ async def test_a_look_at_the_rights_leaves_nothing_behind(servers: Servers) -> N
 
 
 def with_another_audit_key(servers: Servers, server: RealServer) -> Store:
-    mine = StoreSecrets(audit=b"another audit key, 32 bytes long", pseudonym=SECRETS.pseudonym)
+    mine = replace(SECRETS, audit=b"another audit key, 32 bytes long")
     store = Store.over(servers.pool(server), "own", mine, Demands())
     servers.stores.append(store)
     return store

@@ -30,6 +30,7 @@ from tests.signing import SIGNING_KEY
 
 AUDIT_KEY = "audit-0123456789-abcdefghijklmnopqrst"
 PSEUDONYM_KEY = "pseudonym-0123456789-abcdefghijklmno"
+VAULT_KEY = "vault-0123456789-abcdefghijklmnopqrst"
 CRM = Caller(service=ServiceId("crm"), key_id=KeyId("crm-1"), address="127.0.0.1")
 
 
@@ -143,10 +144,11 @@ async def office(tmp_path: Path, shell: Shell, real_server: RealServer) -> Async
         "PLACET_NAMESPACE": namespace,
         "PLACET_AUDIT_KEY": AUDIT_KEY,
         "PLACET_PSEUDONYM_KEY": PSEUDONYM_KEY,
+        "PLACET_VAULT_KEY": VAULT_KEY,
         "PLACET_SIGNING_KEY": SIGNING_KEY,
     }
     write_configuration(tmp_path / "config")
-    secrets = StoreSecrets(AUDIT_KEY.encode(), PSEUDONYM_KEY.encode())
+    secrets = StoreSecrets(AUDIT_KEY.encode(), PSEUDONYM_KEY.encode(), VAULT_KEY.encode())
     store = Store.over(connection_pool(real_server.url), namespace, secrets, Demands())
     await store.health.require()
     configuration = load_configuration(tmp_path / "config", loopback=True)

@@ -21,6 +21,7 @@ OURS = (
     "PLACET_NAMESPACE",
     "PLACET_AUDIT_KEY",
     "PLACET_PSEUDONYM_KEY",
+    "PLACET_VAULT_KEY",
     "PLACET_SIGNING_KEY",
 )
 
@@ -36,7 +37,7 @@ def a_dead_pid() -> int:
 def write_running(directory: Path, environment: dict[str, str], config: Path, pid: int) -> Path:
     keys = directory / "keys"
     keys.mkdir(parents=True, exist_ok=True)
-    for name in ("audit_key", "pseudonym_key"):
+    for name in ("audit_key", "pseudonym_key", "vault_key"):
         (keys / name).write_text(environment["PLACET_" + name.upper()])
         (keys / name).chmod(0o600)
     path = directory / RUNNING
@@ -142,7 +143,7 @@ async def test_a_pid_that_is_no_process_of_placet_does_not_run(
     assert (result.code, result.data["error"]) == (3, "nothing_runs")
 
 
-@pytest.mark.parametrize("name", ["PLACET_AUDIT_KEY", "PLACET_PSEUDONYM_KEY"])
+@pytest.mark.parametrize("name", ["PLACET_AUDIT_KEY", "PLACET_PSEUDONYM_KEY", "PLACET_VAULT_KEY"])
 async def test_another_key_in_the_environment_is_refused_and_not_used(
     office: Office, tmp_path: Path, name: str
 ) -> None:
@@ -172,7 +173,7 @@ WRITING = [
 
 
 @pytest.mark.parametrize("words", WRITING, ids=lambda words: words[0])
-@pytest.mark.parametrize("name", ["PLACET_AUDIT_KEY", "PLACET_PSEUDONYM_KEY"])
+@pytest.mark.parametrize("name", ["PLACET_AUDIT_KEY", "PLACET_PSEUDONYM_KEY", "PLACET_VAULT_KEY"])
 async def test_no_command_writes_with_another_key_than_the_deployments(
     office: Office, words: tuple[str, ...], name: str
 ) -> None:

@@ -15,7 +15,7 @@ from approvals.model import KeyId
 from approvals.policy.loader import load_configuration
 from bot.api_keys import key_hash, new_api_key
 from bot.demo.company import found_company
-from tests.bot.cli.conftest import AUDIT_KEY, PSEUDONYM_KEY, Office, Shell
+from tests.bot.cli.conftest import AUDIT_KEY, PSEUDONYM_KEY, VAULT_KEY, Office, Shell
 from tests.bot.cli.test_finding import outside, write_running
 from tests.configurations import API_KEY, write_configuration
 
@@ -227,6 +227,7 @@ def test_without_a_store_the_key_is_made_and_the_missing_record_told(
     shell: Shell, services: Path, changes: dict[str, str]
 ) -> None:
     keys = {"PLACET_AUDIT_KEY": AUDIT_KEY, "PLACET_PSEUDONYM_KEY": PSEUDONYM_KEY}
+    keys["PLACET_VAULT_KEY"] = VAULT_KEY
     result = shell.now("key", "new", "crm", **(keys | changes))
     assert (result.code, result.out.startswith("plc_crm-2_")) == (0, True)
     assert result.err.count(NOT_ON_RECORD) == 1

@@ -19,7 +19,7 @@ from bot.bootstrap import listen
 from bot.cli.main import run
 from bot.deployment import PortBusy
 from bot.terminal import Terminal
-from tests.bot.cli.conftest import AUDIT_KEY, PSEUDONYM_KEY, Result, Shell
+from tests.bot.cli.conftest import AUDIT_KEY, PSEUDONYM_KEY, VAULT_KEY, Result, Shell
 from tests.configurations import write_configuration
 from tests.conftest import RealServer
 from tests.signing import SIGNING_KEY
@@ -102,6 +102,7 @@ def test_each_half_runs_over_a_named_store(
         PLACET_NAMESPACE="halves",
         PLACET_AUDIT_KEY=AUDIT_KEY,
         PLACET_PSEUDONYM_KEY=PSEUDONYM_KEY,
+        PLACET_VAULT_KEY=VAULT_KEY,
         **({"PLACET_SIGNING_KEY": SIGNING_KEY} if half == "web" else {}),
     )
     assert result.code == 0
@@ -119,7 +120,12 @@ def test_a_half_without_a_named_store_is_wrong_usage(shell: Shell, half: str) ->
 def test_a_named_store_needs_its_keys(shell: Shell) -> None:
     result = shell.now("web", PLACET_REDIS_URL="redis://127.0.0.1:1")
     assert result.code == 1
-    for name in ("PLACET_AUDIT_KEY", "PLACET_PSEUDONYM_KEY", "PLACET_SIGNING_KEY"):
+    for name in (
+        "PLACET_AUDIT_KEY",
+        "PLACET_PSEUDONYM_KEY",
+        "PLACET_VAULT_KEY",
+        "PLACET_SIGNING_KEY",
+    ):
         assert f"{name}: is not set" in result.err
     assert "placet key rotate" in result.err
 
