@@ -18,6 +18,7 @@ from approvals.model import ApprovalRequest, Encrypted, Origin, PersonId, Reques
 from approvals.policy.loader import Configuration
 from approvals.refusals import Refusals
 from approvals.store.records import LOADED_AT_ONCE, Stored
+from approvals.store.rewriting import Rewritten
 from approvals.store.store import Store
 from approvals.words import Words
 
@@ -32,13 +33,14 @@ class HasSubject(Refusal):
 class Erased:
     """What one erasure did: so many `requests` lost their words, of which some were stopped.
 
-    `before` had lost theirs already.
+    `before` had lost theirs already. `rewritten` is what became of the store's append-only file.
     """
 
     requests: int
     cancelled: int
     revoked: int
     before: int
+    rewritten: Rewritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,13 @@ class ErasureService:
         await self._store.system.forget_subject(event, wanted.words, wanted.name)
         if wanted.subject:
             await self._rest(wanted.subject, wanted.taking)
-        before = len(found) - len(done)
-        return Erased(event.requests, event.cancelled, event.revoked, before)
+        return Erased(
+            event.requests,
+            event.cancelled,
+            event.revoked,
+            before=len(found) - len(done),
+            rewritten=await self._store.append_only.rewrite(),
+        )
 
     async def _rest(self, mark: str, taking: TakingBack) -> None:
         """Those that opened meanwhile under the old key; what opened after it is another matter."""

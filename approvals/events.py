@@ -42,8 +42,9 @@ class RequestOpened(Event):
     """A service asked. `subject` and `body` are keyed hashes of what it sent.
 
     `words` is the SHA-256 of the encrypted justification and fields, `findings` the kinds of what
-    the scan has masked in them. `context` is what its key asserted, `ignored` what the key may not assert, and what therefore
-    took the strict default; `shadow` and `shadow_failed` are as in `MatchedPolicy`.
+    the scan has masked in them. `context` is what its key asserted, `ignored` what the key may not
+    assert, and what therefore took the strict default; `shadow` and `shadow_failed` are as in
+    `MatchedPolicy`.
     """
 
     type: str = "request.opened"

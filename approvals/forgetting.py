@@ -62,7 +62,7 @@ def forget(request: ApprovalRequest, now: datetime) -> Change | None:
 
 
 def forgotten(before: Change, event: RequestErased, now: datetime) -> Change:
-    """`before` with all words taken away. A decision's entry stays the last: its receipt names it."""
+    """`before` with all words taken away. A decision's entry stays last: its receipt names it."""
     after = without_words(before.request, now)
     return replace(before, request=after, events=(event, *before.events), forgets=True)
 

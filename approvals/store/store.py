@@ -22,6 +22,7 @@ from approvals.store.policies import Policies
 from approvals.store.processes import ProcessRegistry
 from approvals.store.receipts import ReceiptBook
 from approvals.store.records import Records
+from approvals.store.rewriting import AppendOnlyFile
 from approvals.store.scripts import Scripts
 from approvals.store.subject_keys import SubjectKeys
 from approvals.store.system import SystemRecord
@@ -57,6 +58,7 @@ class Store:
     processes: ProcessRegistry
     key_uses: KeyUses
     health: Health
+    append_only: AppendOnlyFile
     pipeline: Pipeline
 
     @classmethod
@@ -102,6 +104,7 @@ class Store:
             key_uses=KeyUses(passing, keys),
             # Without confirmation: a check must be able to name what keeps a WAIT short.
             health=Health(Pipeline(pool), keys, fingerprints, demands),
+            append_only=AppendOnlyFile(Pipeline(pool)),
             pipeline=pipeline,
         )
 

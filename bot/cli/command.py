@@ -26,9 +26,9 @@ from bot.terminal import OutputLost, Terminal
 FINE, FAILED, WRONG_USAGE, UNREACHABLE = 0, 1, 2, 3
 UNKNOWN_PERSON = "No such person in people.yaml."
 
-_REQUEST_ID = r"req_[0-9A-HJKMNP-TV-Z]{26}"  # Crockford's base 32, as ULIDs use it
+REQUEST_ID = r"req_[0-9A-HJKMNP-TV-Z]{26}"  # Crockford's base 32, as ULIDs use it
 _GRANT_ID = r"grt_[0-9A-HJKMNP-TV-Z]{26}"
-_EVENT_ID = rf"evt_{_REQUEST_ID}_[0-9]{{1,9}}"
+_EVENT_ID = rf"evt_{REQUEST_ID}_[0-9]{{1,9}}"
 
 Run = Callable[[Namespace, Terminal], int]
 Add = Callable[..., ArgumentParser]  # argparse's `add_parser`
@@ -139,7 +139,7 @@ async def deployment(terminal: Terminal) -> AsyncIterator[Deployment]:
 
 def request_id(text: str) -> RequestId:
     """A request's id as typed. Raises `WrongUsage` before the store meets what cannot be one."""
-    if not re.fullmatch(_REQUEST_ID, text):
+    if not re.fullmatch(REQUEST_ID, text):
         raise WrongUsage("That is no request's ID; copy one from `placet pending`, req_...")
     return RequestId(text)
 
@@ -148,7 +148,7 @@ def granted_id(text: str) -> RequestId:
     """The request that a grant belongs to, named by either id. Raises `WrongUsage` as above."""
     if re.fullmatch(_GRANT_ID, text):
         return request_of(GrantId(text))
-    if not re.fullmatch(_REQUEST_ID, text):
+    if not re.fullmatch(REQUEST_ID, text):
         raise WrongUsage("That is no ID of a request or a grant; they begin with req_ or grt_.")
     return RequestId(text)
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from importlib.metadata import version
 
 from approvals.errors import OtherKey, PlacetError, Refusal, StoreFailure, StoreRefused
-from bot.cli import callbacks, checking, clock, deciding, keys, policy, revoking, serving
+from bot.cli import callbacks, checking, clock, deciding, erasing, keys, policy, revoking, serving
 from bot.cli.command import FAILED, FINE, UNREACHABLE, WRONG_USAGE, WrongUsage
 from bot.deployment import OtherSetting, SeveralRun, Unreachable
 from bot.telemetry import configure_logging
@@ -67,7 +67,7 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"placet {version('placet')}")
     add = parser.add_subparsers(metavar="COMMAND", required=True).add_parser
-    for noun in (serving, deciding, revoking, callbacks, checking, policy, keys, clock):
+    for noun in (serving, deciding, revoking, erasing, callbacks, checking, policy, keys, clock):
         noun.add_to(add)
     return parser
 
