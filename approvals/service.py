@@ -302,7 +302,7 @@ class ApprovalService:
         return self.configuration.people.listed(person)
 
     async def reading(self, request: ApprovalRequest) -> Reading:
-        """The words of a request, as they may be shown. Whom to show them is the caller's matter."""
+        """The words of a request. To whom they may be shown is for the caller to know."""
         return await self._vault.reading(request)
 
     async def _key(self, request: RequestId) -> SubjectKey | None:

@@ -53,7 +53,7 @@ class Words:
 
 
 def own_reason(reason: str, scanner: Scanner) -> str:
-    """A reason as tidied and screened, personal data masked. Raises `InvalidRequest`, `SecretFound`.
+    """A reason, tidied, and personal data masked. Raises `InvalidRequest`, `SecretFound`.
 
     Masked whatever policy says: an admin at work is not to be held up by a ticket number.
     """

@@ -1,8 +1,8 @@
 """Every Redis key name, and nothing else. One hash tag, so that a commit's keys share a slot.
 
 Permanent (no TTL): request, system, keys, keys_used, callback, refs, idem, vault, the lists,
-pending_of, the queues, log, clock:seen, policy:<version>, policy:active, policies. Under a TTL: processes,
-budget.
+pending_of, the queues, log, clock:seen, policy:<version>, policy:active, policies. Under a TTL:
+processes, budget.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from approvals.store.system import SystemRecord
 
 @dataclass(frozen=True, slots=True)
 class StoreSecrets:
-    """Keys that Redis never sees: entry MACs, the keyed hashes in names, subjects' keys' wrapping."""
+    """Keys that Redis never sees: of entry MACs, of the hashes in names, of subjects' keys."""
 
     audit: bytes
     pseudonym: bytes

@@ -41,12 +41,18 @@ _REWRITTEN = {
     "key: run BGREWRITEAOF on the server.",
 }
 REMAINS = (
-    "Who decided what and when, with ids, states, times and keyed hashes, the subject's own among "
-    "them: without these the audit could not be verified. They hold no words.",
-    "Backups and replicas' files, until they are overwritten: they may hold the deleted key. Keep "
-    "none longer than 30 days, and erase again after restoring one.",
-    "Chat: cards name no subject and no field. Where a rule shows the justification in its "
-    "channel, Slack's or Microsoft's retention may keep the first version of the message.",
+    (
+        "Who decided what and when, with ids, states, times and keyed hashes, the subject's own "
+        "among them: without these the audit could not be verified. They hold no words."
+    ),
+    (
+        "Backups and replicas' files, until they are overwritten: they may hold the deleted key. "
+        "Keep none longer than 30 days, and erase again after restoring one."
+    ),
+    (
+        "Chat: cards name no subject and no field. Where a rule shows the justification in its "
+        "channel, Slack's or Microsoft's retention may keep the first version of the message."
+    ),
     "What the services themselves keep, and were called back with.",
 )
 

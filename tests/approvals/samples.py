@@ -11,7 +11,6 @@ from approvals.model import (
     ApprovalRequest,
     Asked,
     Caller,
-    Encrypted,
     KeyId,
     MatchedPolicy,
     Origin,
@@ -23,6 +22,7 @@ from approvals.model import (
     ServiceId,
     Stage,
 )
+from tests.words import personal
 
 NOW = datetime(2026, 11, 23, 14, 17, 0, 123000, tzinfo=UTC)
 CLI = Origin(via="cli", os_user="tester", host="testhost")
@@ -68,7 +68,7 @@ def asked(**changes: object) -> Asked:
         action=ActionId("customer.view"),
         title="Open one customer profile",
         requester=Requester(id="okta:00u1", person=PersonId("jonas")),
-        personal=Encrypted("the justification, encrypted"),
+        personal=personal(),
         subject_mark="5" * 32,
         callback_url="http://127.0.0.1:9/placet",
     )

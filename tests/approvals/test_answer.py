@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from approvals.model import Encrypted
 from approvals import lifecycle
 from approvals.answer import answer, callback_data, moment
 from approvals.change import DenyRule, Voting

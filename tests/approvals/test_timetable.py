@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from approvals.model import Encrypted
 from approvals import lifecycle
 from approvals.change import Change, Voting
 from approvals.model import ApprovalRequest, Escalation, MatchedPolicy
@@ -77,7 +78,7 @@ def test_a_step_at_the_deadline_or_after_it_never_comes(late: timedelta) -> None
 
 
 def test_what_has_ended_is_neither_reminded_nor_escalated() -> None:
-    vote = Voting(ANNA, CLI, "deny", reason="No")
+    vote = Voting(ANNA, CLI, "deny", reason=Encrypted("No"))
     denied = lifecycle.review(pending(WAITING), vote, NOW + MINUTE).request
     assert lifecycle.next_deadline(denied) is None
     assert at(denied, 6) is None

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from redis.asyncio import Redis
 
+from approvals.model import Encrypted
 from approvals import lifecycle
 from approvals.answer import callback_data, moment
 from approvals.change import Change, Voting
@@ -71,7 +72,7 @@ def approval(stored: Stored) -> Change:
 
 
 def denial(stored: Stored) -> Change:
-    return lifecycle.review(stored.request, Voting(ANNA, CLI, "deny", reason="No"), stored.now)
+    return lifecycle.review(stored.request, Voting(ANNA, CLI, "deny", reason=Encrypted("No")), stored.now)
 
 
 async def test_a_request_comes_back_as_it_was_opened(store: Store) -> None:
