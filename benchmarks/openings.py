@@ -12,9 +12,11 @@ from itertools import islice
 
 from approvals.ask import Ask
 from approvals.change import Opening
+from approvals.encryption import SubjectKey
 from approvals.intake import Chance, prepare, request_id
 from approvals.lifecycle import open_request
 from approvals.model import Caller, RequestId
+from approvals.privacy.scanner import Scanner
 from benchmarks.company import bodies
 from benchmarks.stage import Stage
 
@@ -66,6 +68,8 @@ async def _pattern(stage: Stage, caller: Caller) -> Opening:
         Ask.parse(json.loads(body)),
         now=now,
         marks=stage.store.marks,
+        key=SubjectKey.new(),
+        scanner=Scanner(),
         body=body,
         chance=Chance(id=request_id(now, os.urandom(10)), salt=os.urandom(16)),
     )

@@ -9,6 +9,7 @@ API_KEY = {
     "crm": "plc_crm-1_" + "c" * 49,
     "billing": "plc_billing-1_" + "b" * 49,
 }
+ASKED_BECAUSE = "Customer asked for a copy of their data, ticket ZD-48213"
 CALLBACK_SECRET = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
 
 POLICY = """\
@@ -125,7 +126,7 @@ def ask(**changes: object) -> dict[str, object]:
     sent: dict[str, object] = {
         "action": "customer.view",
         "requester": {"id": "okta:00u1", "name": "Jonas Berg"},
-        "justification": "Customer asked for a copy of their data, ticket ZD-48213",
+        "justification": ASKED_BECAUSE,
         "subject": "customer:48213",
         "params": {"email": "dana@example.com"},
     }

@@ -6,18 +6,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from approvals.model import Encrypted
 from approvals import lifecycle
 from approvals.answer import answer, callback_data, moment
 from approvals.change import DenyRule, Voting
-from approvals.model import ApprovalRequest
+from approvals.model import ApprovalRequest, Encrypted
 from tests.approvals.samples import ANNA, CLI, NOW, opening, pending, policy
 
 WORDS = "The customer withdrew"
 
 
 def denied() -> ApprovalRequest:
-    return lifecycle.review(pending(), Voting(ANNA, CLI, "deny", reason=WORDS), NOW).request
+    return lifecycle.review(
+        pending(), Voting(ANNA, CLI, "deny", reason=Encrypted(WORDS)), NOW
+    ).request
 
 
 def test_a_moment_is_utc_with_milliseconds() -> None:

@@ -23,7 +23,7 @@ from approvals.errors import (
     ReceiptExists,
     Refusal,
 )
-from approvals.model import ApprovalRequest, Grant, Person, PersonId, Requester
+from approvals.model import ApprovalRequest, Encrypted, Grant, Person, PersonId, Requester
 from tests.approvals.samples import (
     ADMIN,
     ANNA,
@@ -89,7 +89,7 @@ def receipted(request: ApprovalRequest, records: int = 10, at: datetime = AT) ->
 
 
 def revoked(request: ApprovalRequest, who: Person = ADMIN, at: datetime = AT) -> Change:
-    return grants.revoke(request, TakingBack(who, CLI, "Not needed"), at)
+    return grants.revoke(request, TakingBack(who, CLI, Encrypted("Not needed")), at)
 
 
 STATES: dict[str, Callable[[], ApprovalRequest]] = {
@@ -303,7 +303,11 @@ def test_requester_approver_and_admin_may_revoke(who: Person, reason: str) -> No
     change = revoked(request, who)
     closing = grant_of(change.request).closing
     assert closing is not None
-    assert (closing.reason, closing.person, closing.note) == (reason, who.id, "Not needed")
+    assert (closing.reason, closing.person, closing.note) == (
+        reason,
+        who.id,
+        Encrypted("Not needed"),
+    )
     assert change.events[0].model_dump(include={"reason", "person"}) == {
         "reason": reason,
         "person": who.id,

@@ -15,9 +15,11 @@ from approvals.errors import InvalidRequest
 from approvals.intake import Chance, prepare, request_id
 from approvals.model import Caller, KeyId, MatchedPolicy, ServiceId
 from approvals.policy.loader import Configuration, load_configuration
+from approvals.privacy.scanner import Scanner
 from approvals.signing import Marks
 from tests.approvals.samples import NOW
 from tests.configurations import ask, write_configuration
+from tests.words import KEY
 
 POLICY = """\
 version: 1
@@ -82,6 +84,8 @@ def _decided(sent: dict[str, object], service: str = "crm") -> MatchedPolicy | N
             Ask.parse(json.loads(json.dumps(sent))),
             now=NOW,
             marks=Marks(b"p" * 32),
+            key=KEY,
+            scanner=Scanner(),
             body=b"{}",
             chance=Chance(id=request_id(NOW, b"i" * 10), salt=b"s" * 16),
         ).policy

@@ -24,6 +24,7 @@ from approvals.errors import (
 from approvals.events import GrantEnded, RequestDecided, RequestOpened, RequestReviewed
 from approvals.model import (
     ApprovalRequest,
+    Encrypted,
     GrantStatus,
     Person,
     PersonId,
@@ -54,6 +55,7 @@ from tests.approvals.samples import (
 )
 
 MINUTE = timedelta(minutes=1)
+SAID = Encrypted("what was said, encrypted")
 LATER = NOW + MINUTE
 DEADLINE = NOW + EXPIRES_IN
 NOTIFYING = policy(notify=("desk",))
@@ -79,11 +81,11 @@ def approve(
     return lifecycle.review(request, voting, at, denied_by=denied_by)
 
 
-def deny(request: ApprovalRequest, who: Person, reason: str | None = "Not needed") -> Change:
+def deny(request: ApprovalRequest, who: Person, reason: Encrypted | None = SAID) -> Change:
     return lifecycle.review(request, Voting(who, CLI, "deny", reason=reason), LATER)
 
 
-def cancel(request: ApprovalRequest, who: Person, reason: str | None = None) -> Change:
+def cancel(request: ApprovalRequest, who: Person, reason: Encrypted | None = None) -> Change:
     return lifecycle.cancel_by_person(request, TakingBack(who, CLI, reason), LATER)
 
 
@@ -297,7 +299,7 @@ def test_a_denial_after_an_approval_ends_the_request_and_names_the_denier_alone(
 def test_the_requester_never_decides(vote: Vote) -> None:
     request = pending(policy(quick_approve=True))
     with pytest.raises(OwnRequest):
-        lifecycle.review(request, Voting(JONAS, CLI, vote, reason="Mine"), LATER)
+        lifecycle.review(request, Voting(JONAS, CLI, vote, reason=SAID), LATER)
 
 
 def test_the_owner_of_a_machine_never_decides_what_it_asks() -> None:
@@ -359,23 +361,24 @@ def test_quick_approve_needs_no_view() -> None:
 def test_a_vote_on_another_revision_than_the_current_is_stale(vote: Vote) -> None:
     request = viewed(pending(policy(quick_approve=True), revision=2), ANNA)
     for revision in (1, 3):
-        voting = Voting(ANNA, SLACK, vote, reason="Seen", revision=revision)
+        voting = Voting(ANNA, SLACK, vote, reason=SAID, revision=revision)
         with pytest.raises(StaleRevision):
             lifecycle.review(request, voting, LATER)
-    voting = Voting(ANNA, SLACK, vote, reason="Seen", revision=2)
+    voting = Voting(ANNA, SLACK, vote, reason=SAID, revision=2)
     assert lifecycle.review(request, voting, LATER).request.is_final
 
 
-@pytest.mark.parametrize("reason", [None, ""])
-def test_a_denial_needs_a_reason(reason: str | None) -> None:
+@pytest.mark.parametrize("reason", [None, Encrypted("")])
+def test_a_denial_needs_a_reason(reason: Encrypted | None) -> None:
     with pytest.raises(ReasonRequired):
         deny(pending(), ANNA, reason)
 
 
 def test_a_denial_needs_no_view_and_keeps_its_words_out_of_the_audit() -> None:
-    change = deny(pending(), ANNA, "The customer withdrew")
+    change = deny(pending(), ANNA, SAID)
     assert change.request.decision is not None
-    assert change.request.decision.reason == "The customer withdrew"
+    assert change.request.decision.reason == "denied_by_approver"
+    assert [review.reason for review in change.request.reviews] == [SAID]
     decided = change.events[-1]
     assert isinstance(decided, RequestDecided)
     assert (decided.reason, decided.by) == ("denied_by_approver", ("anna",))
@@ -524,14 +527,14 @@ def test_only_openings_and_approvals_are_guarded_and_no_decision_is_valid_at_the
 def test_a_cancellation_says_by_whom_and_keeps_the_note_in_the_record(
     who: Person, cause: str
 ) -> None:
-    change = cancel(pending(), who, "No longer needed")
+    change = cancel(pending(), who, SAID)
     decision = change.request.decision
     assert decision is not None
-    assert (decision.reason, decision.note, decision.by) == (cause, "No longer needed", ())
+    assert (decision.reason, decision.note, decision.by) == (cause, SAID, ())
     (decided,) = change.events
     assert isinstance(decided, RequestDecided)
     assert (decided.actor, decided.reason) == (who.id, cause)
-    assert "No longer" not in decided.model_dump_json()
+    assert SAID not in decided.model_dump_json()
 
 
 def test_a_requester_who_is_an_admin_cancels_as_the_requester() -> None:

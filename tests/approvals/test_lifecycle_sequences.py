@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from approvals.model import Encrypted
 from approvals import lifecycle
 from approvals.change import Change, TakingBack, Voting
 from approvals.errors import Refusal
-from approvals.model import ApprovalRequest, Escalation, Person, Review, Stage
+from approvals.model import ApprovalRequest, Encrypted, Escalation, Person, Review, Stage
 from tests.approvals.samples import (
     ADMIN,
     ANNA,
@@ -41,7 +40,9 @@ def _step(request: ApprovalRequest, command: str, who: Person, at: datetime) -> 
     commands: dict[str, Callable[[], Change | None]] = {
         "view": lambda: lifecycle.view(request, who, CLI, "f" * 64, at),
         "approve": lambda: lifecycle.review(request, Voting(who, CLI, "approve"), at),
-        "deny": lambda: lifecycle.review(request, Voting(who, CLI, "deny", reason=Encrypted("No")), at),
+        "deny": lambda: lifecycle.review(
+            request, Voting(who, CLI, "deny", reason=Encrypted("No")), at
+        ),
         "cancel": lambda: lifecycle.cancel_by_person(request, TakingBack(who, CLI), at),
         "time": lambda: lifecycle.on_deadline(request, at),
     }

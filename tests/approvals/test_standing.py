@@ -6,11 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from approvals.model import Encrypted
 from approvals import lifecycle
 from approvals.change import Change, DenyRule, Voting
 from approvals.errors import AlreadyReviewed, NotApprover, OwnRequest
-from approvals.model import ApprovalRequest, Escalation, MatchedPolicy, Person
+from approvals.model import ApprovalRequest, Encrypted, Escalation, MatchedPolicy, Person
 from approvals.standing import asked_next, may_approve, may_decide, may_vote, open_stage
 from tests.approvals.samples import (
     ANNA,
@@ -105,7 +104,9 @@ def test_each_approval_says_in_which_stage_it_counts_and_for_whom() -> None:
 def test_anybody_of_any_stage_may_deny_at_any_time(who: Person, before: tuple[Person, ...]) -> None:
     request = approved_by(pending(THREE), *before)
     assert may_vote(request, who)
-    ended = lifecycle.review(request, Voting(who, SLACK, "deny", reason=Encrypted("No")), LATER).request
+    ended = lifecycle.review(
+        request, Voting(who, SLACK, "deny", reason=Encrypted("No")), LATER
+    ).request
     assert ended.status == "denied"
     assert ended.decision is not None
     assert [by.person for by in ended.decision.by] == [who.id]

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from approvals.model import Encrypted
 from approvals import lifecycle
 from approvals.change import Change, Voting
-from approvals.model import ApprovalRequest, Escalation, MatchedPolicy
+from approvals.model import ApprovalRequest, Encrypted, Escalation, MatchedPolicy
 from tests.approvals.samples import ANNA, BEN, CLI, EXPIRES_IN, NOW, pending, policy
 
 MINUTE = timedelta(minutes=1)

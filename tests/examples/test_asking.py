@@ -15,8 +15,10 @@ from approvals.model import ActionId, Caller, KeyId
 from approvals.policy.globs import matches_any
 from approvals.policy.loader import PEOPLE
 from approvals.policy.services import Service
+from approvals.privacy.scanner import Scanner
 from approvals.signing import Marks
 from tests.examples.configurations import NAMES, base, claims, configuration, load
+from tests.words import KEY
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)  # a Monday
 ADDRESSES = {  # what each service calls from
@@ -52,6 +54,8 @@ def _opening(name: str, service: Service, action: ActionId, requester: str) -> O
         Ask.parse(sent),
         now=NOW,
         marks=Marks(b"k" * 32),
+        key=KEY,
+        scanner=Scanner(),
         body=b"{}",
         chance=Chance(request_id(NOW, bytes(10)), bytes(16)),
     )

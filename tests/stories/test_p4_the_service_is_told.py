@@ -15,7 +15,7 @@ import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from approvals.answer import answer
-from approvals.model import ApprovalRequest, EventId, Grant, event_id
+from approvals.model import ApprovalRequest, Encrypted, EventId, Grant, event_id
 from approvals.policy.loader import Configuration
 from bot.callbacks import SCHEDULE
 from tests.calling_back import (
@@ -279,7 +279,7 @@ async def test_a_dead_letter_replayed_is_the_same_letter(
     dead = await placet.store.outbox.callback(event)
     receiver.otherwise = answers(204)
 
-    assert await placet.store.outbox.replay(dead, BEN, CLI, "Mended")
+    assert await placet.store.outbox.replay(dead, BEN, CLI, Encrypted("Mended"))
     await post.goes_round()
 
     *_, before, replayed = receiver.of(event)
@@ -294,7 +294,9 @@ async def test_a_replay_that_fails_has_the_whole_schedule_ahead(
 ) -> None:
     event = await fails_to_the_end(post, receiver)
 
-    await placet.store.outbox.replay(await placet.store.outbox.callback(event), BEN, CLI, "Mended")
+    await placet.store.outbox.replay(
+        await placet.store.outbox.callback(event), BEN, CLI, Encrypted("Mended")
+    )
     await post.goes_round()
 
     callback = await placet.store.outbox.callback(event)

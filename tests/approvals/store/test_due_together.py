@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from approvals.events import ClockReset
-from approvals.model import PersonId, RequestId
+from approvals.model import Encrypted, PersonId, RequestId
 from approvals.store.records import Lease
 from approvals.store.times import millis
 from tests.conftest import ANNA, CLI, Placet
@@ -61,7 +61,9 @@ async def test_who_is_not_due_goes_back_to_its_own_deadline_in_few_commands(
     placet: Placet,
 ) -> None:
     requests = [await asks(placet) for _ in range(20)]
-    await placet.store.system.reset_clock(RESET, "Mended")  # makes everything due, to be looked at
+    await placet.store.system.reset_clock(
+        RESET, Encrypted("Mended")
+    )  # makes everything due, to be looked at
     leases = await claimed(placet)
     assert len(leases) == 20
     async with placet.engine.client() as client:

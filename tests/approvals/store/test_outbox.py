@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from approvals import lifecycle
 from approvals.errors import NotFound
 from approvals.events import CallbackAttempted
-from approvals.model import EventId, PersonId, event_id
+from approvals.model import Encrypted, EventId, PersonId, event_id
 from approvals.store.keys import Keys
 from approvals.store.log import is_genuine
 from approvals.store.outbox import AttemptWord, Callback, CallbackStatus, Outcome
@@ -110,7 +110,7 @@ async def test_a_dead_letter_is_listed_until_it_is_replayed(
     await store.outbox.record_attempt(callback, lease_end, outcome("dead", "dead", None, callback))
     assert await store.outbox.dead() == [EVENT]
     dead = await store.outbox.callback(EVENT)
-    assert await store.outbox.replay(dead, PersonId("ben"), CLI, "Mended")
+    assert await store.outbox.replay(dead, PersonId("ben"), CLI, Encrypted("Mended"))
     again = await store.outbox.callback(EVENT)
     assert (again.status, again.attempts, again.body) == ("queued", 0, callback.body)
     assert await store.outbox.dead() == []

@@ -10,11 +10,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from redis.asyncio import Redis
 
-from approvals.model import Encrypted
 from approvals import lifecycle
 from approvals.answer import callback_data, moment
 from approvals.change import Change, Voting
-from approvals.model import ApprovalRequest, MatchedPolicy, RequestId, ServiceId, event_id
+from approvals.model import (
+    ApprovalRequest,
+    Encrypted,
+    MatchedPolicy,
+    RequestId,
+    ServiceId,
+    event_id,
+)
 from approvals.store.keys import Keys
 from approvals.store.listing import Filter
 from approvals.store.records import Lease, Stored, used_key
@@ -72,7 +78,9 @@ def approval(stored: Stored) -> Change:
 
 
 def denial(stored: Stored) -> Change:
-    return lifecycle.review(stored.request, Voting(ANNA, CLI, "deny", reason=Encrypted("No")), stored.now)
+    return lifecycle.review(
+        stored.request, Voting(ANNA, CLI, "deny", reason=Encrypted("No")), stored.now
+    )
 
 
 async def test_a_request_comes_back_as_it_was_opened(store: Store) -> None:

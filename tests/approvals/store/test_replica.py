@@ -24,11 +24,14 @@ from approvals.commits import Commits
 from approvals.errors import GrantUsed, NotConfirmed, StoreRefused
 from approvals.granting import GrantService
 from approvals.policy.loader import Configuration
+from approvals.privacy.scanner import Scanner
+from approvals.privacy.vault import Vault
 from approvals.refusals import Refusals
 from approvals.service import ApprovalService
 from approvals.store.health import Demands
 from approvals.store.scripts import Scripts
 from approvals.store.store import Store
+from approvals.words import Words
 from tests.approvals.samples import opening
 from tests.approvals.store.support import (
     Servers,
@@ -198,7 +201,15 @@ async def test_a_redeem_the_replica_has_not_confirmed_is_one_use_for_the_nonce_s
             return configuration
 
         refusals = Refusals(store.system, lambda: configuration.people)
-        redeeming = GrantService(store, Commits(store.records), refusals, looked_up)
+        redeeming = GrantService(
+            store,
+            Commits(store.records),
+            refusals,
+            Words(
+                Vault(store.subject_keys), Commits(store.records), Scanner(), lambda: configuration
+            ),
+            looked_up,
+        )
         with pytest.raises(NotConfirmed):
             await redeeming.redeem(CRM, request.id, sent)
         with pytest.raises(NotConfirmed):

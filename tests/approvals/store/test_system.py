@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from approvals.errors import StoreUnavailable
 from approvals.events import ClockReset, RightRefused
-from approvals.model import PersonId
+from approvals.model import Encrypted, PersonId
 from approvals.store.keys import Keys
 from approvals.store.log import is_genuine
 from approvals.store.scripts import Answer, Commit, Scripts
@@ -124,7 +124,7 @@ class Busy(Scripts):
 async def test_a_record_too_busy_to_write_says_so(store: Store) -> None:
     busy = SystemRecord(Busy(store.pipeline, store.keys), store.keys, SECRETS.audit)
     with pytest.raises(StoreUnavailable):
-        await busy.reset_clock(RESET, "Mended")
+        await busy.reset_clock(RESET, Encrypted("Mended"))
 
 
 async def test_a_reset_puts_clock_leases_and_deadlines_right(
@@ -135,7 +135,7 @@ async def test_a_reset_puts_clock_leases_and_deadlines_right(
     for member in ("req_held", "req_free"):
         await schedule(scripts, keys, member, STANDS_AT)
     held = await store.deadlines.claim(1)
-    await store.system.reset_clock(RESET, "Mended")
+    await store.system.reset_clock(RESET, Encrypted("Mended"))
 
     loaded = await scripts.load(keys.system)
     assert loaded.behind == timedelta()
@@ -153,7 +153,7 @@ async def test_a_callback_put_off_by_a_clock_gone_wrong_is_due_after_the_reset(
     await stop_the_clock(client, keys)
     await client.zadd(keys.queue("callbacks").due, {"evt_1": millis(STANDS_AT) + 86_400_000})
 
-    await store.system.reset_clock(RESET, "Mended")
+    await store.system.reset_clock(RESET, Encrypted("Mended"))
 
     assert (await store.callbacks.claim()).members == ("evt_1",)
     assert (await scripts.load(keys.system)).behind == timedelta()

@@ -8,7 +8,10 @@ from approvals import lifecycle
 from approvals.change import Change, DenyRule, TakingBack, Voting
 from approvals.model import ApprovalRequest, MatchedPolicy, Origin, Person, PersonId, Requester
 from approvals.policy.people import People, PeopleDocument
+from approvals.privacy.personal import KeptField
+from approvals.privacy.vault import CANCELLING, review_place
 from tests.approvals.samples import ANNA, BEN, CLEO, NOW, asked, opening, policy
+from tests.words import personal, words
 
 CONSOLE = Origin(via="console")
 # Each of them must stay out of channels, and each is told apart from the others.
@@ -44,7 +47,7 @@ def people(*gone: str) -> People:
 
 
 def requester(**changes: object) -> Requester:
-    person = {"id": "okta:00u1", "person": "jonas", "given_name": CANARIES["given_name"]}
+    person = {"id": "okta:00u1", "person": "jonas"}
     return Requester.model_validate(person | changes)
 
 
@@ -62,13 +65,17 @@ def opened(
         **{
             "title": "Export customer records",
             "requester": requester(),
-            "justification": CANARIES["justification"],
-            "subject": CANARIES["subject"],
-            "ticket": CANARIES["ticket"],
+            "personal": personal(
+                CANARIES["justification"],
+                KeptField(name="format", show="plain", value=CANARIES["plain"]),
+                KeptField(name="email", show="mask_email", value="c***@c***.example"),
+                ticket=CANARIES["ticket"],
+                given_name=CANARIES["given_name"],
+            ),
+            "subject_mark": CANARIES["subject"],
             "purpose": CANARIES["purpose"],
             "record_count": 1240,
             "data_classes": ("contact", "financial"),
-            "params": {"format": CANARIES["plain"], "email": CANARIES["email"]},
             "hidden_fields": 2,
             "context": {"geo.country": CANARIES["context"]},
             "context_ignored": (CANARIES["ignored"],),
@@ -93,8 +100,8 @@ def voted(
     request: ApprovalRequest, person: Person, minutes: int = 2, *, against: bool = False
 ) -> ApprovalRequest:
     """`person` has looked and voted, with words that stay out of channels."""
-    words = CANARIES["denying" if against else "approving"]
-    vote = Voting(person, CONSOLE, "deny" if against else "approve", words, request.revision)
+    said = words(CANARIES["denying" if against else "approving"], review_place(person.id))
+    vote = Voting(person, CONSOLE, "deny" if against else "approve", said, request.revision)
     seen = looked(request, person, minutes - 1)
     return lifecycle.review(seen, vote, NOW + minutes * MINUTE).request
 
@@ -123,7 +130,7 @@ def undeliverable() -> ApprovalRequest:
 
 
 def cancelled_by(person: Person) -> ApprovalRequest:
-    cancelling = TakingBack(person, CONSOLE, CANARIES["note"])
+    cancelling = TakingBack(person, CONSOLE, words(CANARIES["note"], CANCELLING))
     return lifecycle.cancel_by_person(opened(), cancelling, NOW + MINUTE).request
 
 

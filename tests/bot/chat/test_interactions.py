@@ -25,7 +25,7 @@ from bot.chat.interactions import Interactions
 from bot.chat.messages import Messages
 from bot.chat.port import ChatBusy, ChatPort, ChatUser, Click, Platform
 from tests.bot.chat.recording_port import RecordingPort
-from tests.configurations import PEOPLE, POLICY, write_configuration
+from tests.configurations import ASKED_BECAUSE, PEOPLE, POLICY, write_configuration
 from tests.conftest import ANNA, BEN, BILLING, CLEO, CRM, JONAS, OLGA, SECRETS, Placet
 from tests.stories.telling import asks, history, looks_and_votes, passes, time_works
 
@@ -149,7 +149,7 @@ async def test_review_shows_everything_and_is_on_record_before(any_desk: Desk) -
     request = await asks(any_desk.placet)
     form = await any_desk.shown(ANNA, "review", request.id)
     assert form.title == "Review this request"
-    assert [quote.text for quote in form.card.quotes] == [request.asked.justification]
+    assert [quote.text for quote in form.card.quotes] == [ASKED_BECAUSE]
     (view,) = (await any_desk.state(request)).views
     assert (view.person, view.via, view.revision) == (ANNA, any_desk.port.platform, 1)
 

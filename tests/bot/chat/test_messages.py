@@ -36,6 +36,7 @@ from tests.bot.chat.records import (
     people,
     undeliverable,
 )
+from tests.words import reading
 
 MESSAGES = Messages(people)
 FIELDS = {
@@ -254,7 +255,7 @@ def leaked(data: Card | Form) -> set[str]:
 
 
 def view_of(request: ApprovalRequest) -> FullView:
-    return full_view(request, FIELDS, Marks(b"p" * 32))
+    return full_view(request, reading(request), FIELDS, Marks(b"p" * 32))
 
 
 @every_state

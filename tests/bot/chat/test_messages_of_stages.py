@@ -16,6 +16,7 @@ from bot.chat.messages import Messages
 from bot.chat.replies import Replies
 from tests.approvals.samples import ANNA, BEN, CLEO, NOW, in_stages, person, policy
 from tests.bot.chat.records import after, opened, people, voted
+from tests.words import reading
 
 MESSAGES = Messages(people)
 MINUTE = timedelta(minutes=1)
@@ -40,7 +41,9 @@ def buttons(request: ApprovalRequest, who: Person) -> list[str]:
 
 
 def form(request: ApprovalRequest, who: Person) -> Form:
-    return MESSAGES.review_form(request, full_view(request, {}, Marks(b"p" * 32)), who)
+    return MESSAGES.review_form(
+        request, full_view(request, reading(request), {}, Marks(b"p" * 32)), who
+    )
 
 
 def story(request: ApprovalRequest) -> list[str]:

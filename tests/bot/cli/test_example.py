@@ -24,11 +24,14 @@ from approvals.errors import (
 from approvals.intake import Chance, prepare, request_id
 from approvals.model import Caller, KeyId, PersonId, ServiceId
 from approvals.policy.loader import Configuration, load_configuration
+from approvals.privacy.personal import PLACE, Personal
+from approvals.privacy.scanner import Scanner
 from approvals.signing import Marks
 from bot.api_keys import key_hash
 from bot.receivers import receivers_of
 from tests.bot.cli.conftest import Shell
 from tests.configurations import CALLBACK_SECRET
+from tests.words import KEY
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "config"
 NOW = datetime(2026, 11, 23, 14, 17, tzinfo=UTC)
@@ -60,6 +63,8 @@ def opening(example: Configuration, service: str = "crm", **changes: object) -> 
         ask,
         now=NOW,
         marks=Marks(b"p" * 32),
+        key=KEY,
+        scanner=Scanner(),
         body=b"{}",
         chance=Chance(id=request_id(NOW, b"i" * 10), salt=b"s" * 16),
     )
@@ -143,7 +148,9 @@ def test_what_its_comments_say_of_time_groups_and_fields_is_so(example: Configur
     assert export.policy.groups == ("privacy",)
     assert (view.expires_in, export.expires_in) == (timedelta(minutes=30), timedelta(minutes=30))
     assert (view.grant_ttl, export.grant_ttl) == (timedelta(minutes=15), timedelta(minutes=10))
-    assert (set(view.asked.params), view.asked.hidden_fields) == ({"email"}, 1)
+    words = KEY.decrypt(view.asked.personal, f"{view.id}\0{PLACE}")
+    (kept,) = Personal.model_validate_json(words or "").fields
+    assert (kept.name, kept.value, view.asked.hidden_fields) == ("email", "a***@b***.example", 1)
 
 
 REFUSED: list[tuple[str, dict[str, Any], type[Refusal]]] = [
