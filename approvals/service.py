@@ -314,7 +314,9 @@ class ApprovalService:
     ) -> FullView:
         action = policy.actions.get(request.asked.action)
         declared = action.fields if action else {}
-        return full_view(request, Reading(request, key), declared, self._store.marks)
+        warns = policy.defaults.pii_in_text == "warn"
+        marks = self._store.marks
+        return full_view(request, Reading(request, key), declared, marks, warns=warns)
 
     def _deny_rule(self, request: ApprovalRequest) -> DenyRule | None:
         inquiry = inquiry_of(request.asked, request.service, request.created_at)

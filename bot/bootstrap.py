@@ -265,6 +265,8 @@ def _notifier(parts: Parts, client: Redis) -> Notifier | None:
         lambda place: (Target("console", port, place),),
         draw=messages.channel_card,
         superseded=messages.superseded,
+        blank=messages.blank,
+        retention=lambda: parts.service.configuration.policy.defaults.chat_retention,
         metrics=parts.metrics,
     )
 

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from approvals.errors import NotFound, StoreFailure
 from approvals.model import ApprovalRequest
+from approvals.privacy.masking import Shown
 from approvals.service import ApprovalService
 from approvals.store.cards import CardPlace, card_place
 from approvals.store.message_refs import StoredRef
@@ -50,17 +51,22 @@ class Target:
 
 Targets = Callable[[str], Sequence[Target]]
 Draw = Callable[[ApprovalRequest], Card]
+DrawWith = Callable[[ApprovalRequest, Shown | None], Card]
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A member being worked off. `age` is that of the wish: so long it waits after a failure."""
+    """A member being worked off. `age` is that of the wish: so long it waits after a failure.
+
+    `blank_at`: when the card is to tell no more than that the request is closed.
+    """
 
     at: CardPlace
     request: ApprovalRequest
     card: Card
     fingerprint: str
     age: timedelta
+    blank_at: datetime | None
 
     @property
     def pace(self) -> timedelta:
@@ -90,7 +96,9 @@ class Met:
 class Notifier:
     """Works off members of the cards queue. `targets` answers where a place is today.
 
-    `draw` makes the card of a request, `superseded` what takes the place of one posted twice.
+    `draw` makes the card of a request, with its justification where policy shows it in channels;
+    `superseded` is what takes the place of one posted twice, `blank` of one whose time is up:
+    `retention` after the end.
     """
 
     def __init__(
@@ -99,8 +107,10 @@ class Notifier:
         store: Store,
         targets: Targets,
         *,
-        draw: Draw,
+        draw: DrawWith,
         superseded: Draw,
+        blank: Draw,
+        retention: Callable[[], timedelta],
         metrics: Metrics | None = None,
         call_s: float = CALL_S,
     ) -> None:
@@ -110,6 +120,8 @@ class Notifier:
         self._targets = targets
         self._draw = draw
         self._superseded = superseded
+        self._blank = blank
+        self._retention = retention
         self._metrics = metrics or Metrics()
         self._call_s = call_s
 
@@ -133,7 +145,7 @@ class Notifier:
     async def _worked_off(self, at: CardPlace, now: datetime) -> tuple[list[Met], timedelta | None]:
         """What each target met, and how long to wait for the next try."""
         refs = await self._refs.of(at.request)
-        drawing = self._drawing(at, await self._service.card_facts(at.request), now)
+        drawing = await self._drawing(at, await self._service.card_facts(at.request), now)
         met = await asyncio.gather(
             *(
                 self._show(target, drawing, refs.get((at.place, target.platform)))
@@ -141,7 +153,7 @@ class Notifier:
             )
         )
         await self._tell(drawing, met)
-        return met, _wait(drawing.request, met)
+        return met, _wait(drawing.request, met) or _until_blank(drawing, met, now)
 
     async def _doubt(self, at: CardPlace, met: Sequence[Met]) -> None:
         """Somebody else holds the member, and our card may have come after theirs: once more."""
@@ -151,9 +163,17 @@ class Notifier:
         if touched:
             await self._queue.schedule(at.member)
 
-    def _drawing(self, at: CardPlace, request: ApprovalRequest, now: datetime) -> Drawing:
-        card = self._draw(request)
-        return Drawing(at, request, card, fingerprint(card), now - _changed_at(request))
+    async def _drawing(self, at: CardPlace, request: ApprovalRequest, now: datetime) -> Drawing:
+        over_at = _over_at(request)
+        blank_at = over_at and over_at + self._retention()
+        if blank_at and blank_at <= now:
+            card = self._blank(request)
+            return Drawing(at, request, card, fingerprint(card), now - blank_at, blank_at)
+        why: Shown | None = None
+        if request.policy.show_justification and not request.is_final:
+            why = (await self._service.reading(request)).justification()
+        card = self._draw(request, why)
+        return Drawing(at, request, card, fingerprint(card), now - _changed_at(request), blank_at)
 
     async def _show(self, target: Target, drawing: Drawing, ref: StoredRef | None) -> Met:
         """One target's card; whatever it meets, the others are none the worse."""
@@ -295,6 +315,30 @@ def _changed_at(request: ApprovalRequest) -> datetime:
     escalated = (request.created_at + step.after for step in request.escalations)
     approved = (approval.at for approval in request.approvals)
     return max((request.created_at, *approved, *escalated, *request.reminders))
+
+
+def _over_at(request: ApprovalRequest) -> datetime | None:
+    """When nothing more is to be decided or done, at the latest; None before the decision.
+
+    A receipt that comes later does not bring a card back.
+    """
+    if request.decision is None:
+        return None
+    grant = request.grant
+    if grant is None:
+        return request.decision.at
+    if grant.closing:
+        return grant.closing.at
+    # That time ends a grant draws no card anew, so its end is known from the start.
+    return grant.redemptions[-1].at if grant.status == "used" else grant.expires_at
+
+
+def _until_blank(drawing: Drawing, met: Sequence[Met], now: datetime) -> timedelta | None:
+    """How long a card that stands may go on telling what it tells."""
+    stands = any(one.ref and one.ref.stands for one in met)
+    if drawing.blank_at is None or drawing.blank_at <= now or not stands:
+        return None
+    return drawing.blank_at - now
 
 
 def _wait(request: ApprovalRequest, met: Sequence[Met]) -> timedelta | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
 from approvals.model import ApprovalRequest
 from approvals.policy.loader import Configuration, load_configuration
+from approvals.privacy.masking import Shown
 from approvals.store.times import from_millis
 from bot.chat.card import Button, Card
 from bot.notifier import CALL_S, Notifier, Target
@@ -36,9 +37,10 @@ def notifying(directory: Path) -> Configuration:
     return load_configuration(directory)
 
 
-def draw(request: ApprovalRequest) -> Card:
+def draw(request: ApprovalRequest, why: Shown | None = None) -> Card:
     """A card with all that may change on it; a button while there is something to decide."""
     text = f"{request.status}, {len(request.approvals)} of {request.policy.threshold}"
+    text += f", because: {why}" if why else ""
     review = Button(
         action="review",
         label="Review",
@@ -60,6 +62,11 @@ def superseded(request: ApprovalRequest) -> Card:
     return Card(state="info", title="Posted twice", text="See the other card", request=request.id)
 
 
+def blank(request: ApprovalRequest) -> Card:
+    """What takes the place of a card whose time is up."""
+    return Card(state="info", title="Closed", text="Request is closed", request=request.id)
+
+
 @dataclass
 class Cards:
     """A worker's card half over `placet`, one round at a time."""
@@ -71,7 +78,8 @@ class Cards:
     )
 
     call_s: float = CALL_S
-    face: Callable[[ApprovalRequest], Card] = draw
+    face: Callable[[ApprovalRequest, Shown | None], Card] = draw
+    retention: timedelta = timedelta(hours=24)
 
     def targets(self, place: str) -> list[Target]:
         return [Target("slack", self.port, channel) for channel in self.places.get(place, ())]
@@ -85,6 +93,8 @@ class Cards:
             self.targets,
             draw=self.face,
             superseded=superseded,
+            blank=blank,
+            retention=lambda: self.retention,
             call_s=self.call_s,
         )
 

@@ -207,7 +207,8 @@ class Rulebook:
     def _matched(
         self, rule: Rule | None, then: Then, action: Action, failure: str
     ) -> MatchedPolicy:
-        told: dict[str, object] = {}
+        kept_for = self.policy.defaults.personal_retention
+        told: dict[str, object] = {"personal_retention": kept_for} if kept_for else {}
         if then.decision != "deny":
             told |= {"must_hold": then.must_hold, "receipt_within": action.receipt_within}
         if then.decision == "review":
@@ -228,6 +229,7 @@ class Rulebook:
             "stages": stages_of(then),
             "distinct_groups": then.distinct_groups,
             "quick_approve": then.quick_approve,
+            "show_justification": then.show_justification == "channel",
             "notify": self.policy.defaults.notify if then.notify is None else then.notify,
             "remind": then.remind,
             "escalate": tuple(

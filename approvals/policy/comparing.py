@@ -6,7 +6,8 @@ Looser means that something is allowed sooner, to more, or for longer:
 - of two reviews the new one needs fewer approvals, in all or in one stage; has more or fewer
   stages, unless the old ones stand unchanged before the new; lets a further group decide, in one
   stage, in all or by escalation, which joins every stage, or lets it decide earlier; no longer
-  asks for different groups; lets people approve on the card (`quick_approve`); or waits longer;
+  asks for different groups; lets people approve on the card (`quick_approve`); shows a channel
+  the justification; or waits longer;
 - of two outcomes that may end in a grant, the new grant lives longer, may be used more often, keeps
   fewer attributes to what they were, or owes its receipt later or not at all.
 
@@ -112,6 +113,9 @@ def _reviews(old: MatchedPolicy, new: MatchedPolicy) -> Iterator[Respect]:
     if old.quick_approve != new.quick_approve:
         words = "approval on the card " + ("now" if new.quick_approve else "no longer")
         yield Respect(_towards(is_looser=new.quick_approve), words)
+    if old.show_justification != new.show_justification:
+        words = "justification in the channel " + ("now" if new.show_justification else "no longer")
+        yield Respect(_towards(is_looser=new.show_justification), words)
 
 
 def _stage(

@@ -18,6 +18,7 @@ from approvals.policy.values import (
     ExpiresIn,
     Flag,
     GrantTtl,
+    KeptFor,
     ListName,
     Name,
     Paragraph,
@@ -26,7 +27,6 @@ from approvals.policy.values import (
     Title,
     Word,
     fault,
-    not_carried_out,
 )
 from approvals.text import UnseenCharacter, readable
 
@@ -41,11 +41,8 @@ MOST_CONDITION = 1000  # characters
 # Keys of the contract that this version does not carry out, and the values that ask for nothing.
 # To carry one out: move its line from here to its model.
 LATER: Later = (
-    (("defaults", "pii_in_text"), ()),
-    (("defaults", "chat_retention"), ()),
     (("defaults", "fallback"), ()),
     (("defaults", "admin"), ()),
-    (("rules", ANY, "then", "show_justification"), ()),
     (("rules", ANY, "then", "step_up"), (False,)),
 )
 
@@ -77,12 +74,6 @@ def _few_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
     return classes
 
 
-def _not_scanned(show: Show) -> Show:
-    if show == "scan":
-        raise not_carried_out("is `scan`", "Choose another way, or remove the field")
-    return show
-
-
 def _known_version(version: int) -> int:
     if version != 1:
         raise fault("is not a version this release reads", "Write 1")
@@ -112,7 +103,7 @@ def _something(actions: tuple[str, ...]) -> tuple[str, ...]:
 class ShownField(Frozen):
     """How one top-level key of `params` may be shown; a key without an entry is hidden."""
 
-    show: Annotated[Show, AfterValidator(_not_scanned)]
+    show: Show
     scope: Literal["request", "day", "global"] = "request"
 
 
@@ -196,6 +187,7 @@ class Then(Frozen):
     uses: Count | None = None
     quick_approve: Flag = False
     notify: tuple[Name, ...] | None = None
+    show_justification: Literal["review", "channel"] = "review"
     must_hold: tuple[Word, ...] = ()
 
 
@@ -209,6 +201,7 @@ REVIEW_ONLY = (
     "escalate",
     "quick_approve",
     "notify",
+    "show_justification",
 )
 GRANT_ONLY = ("grant_ttl", "uses", "must_hold")
 
@@ -237,6 +230,8 @@ class Defaults(Frozen):
     uses: Count = 1
     timezone: TimeZone = "UTC"
     pii_in_text: PiiInText = "mask"
+    chat_retention: ExpiresIn = timedelta(hours=24)
+    personal_retention: KeptFor | None = None
 
 
 class Policy(Frozen):

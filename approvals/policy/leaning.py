@@ -27,8 +27,9 @@ _OPENNESS = {
     "plain": 4,
 }
 _REACH = {"request": 0, "day": 1, "global": 2}  # how far a pseudonym ties requests together
+_LENIENCE = {"refuse": 0, "warn": 1, "mask": 2}
 _HIDDEN = ShownField(show="hidden")
-_NEVER = timedelta.max  # when a receipt is due that nobody asks for
+_NEVER = timedelta.max  # when a receipt is due that nobody asks for, or words are forgotten
 
 
 def defaults_leaning(old: Defaults, new: Defaults) -> Leanings:
@@ -41,6 +42,11 @@ def defaults_leaning(old: Defaults, new: Defaults) -> Leanings:
         "expires_in": _longer(old.expires_in, new.expires_in),
         "grant_ttl": _longer(old.grant_ttl, new.grant_ttl),
         "uses": _more(old.uses, new.uses),
+        "pii_in_text": _more(_LENIENCE[old.pii_in_text], _LENIENCE[new.pii_in_text]),
+        "chat_retention": _longer(old.chat_retention, new.chat_retention),
+        "personal_retention": _longer(
+            old.personal_retention or _NEVER, new.personal_retention or _NEVER
+        ),
     }
 
 
@@ -102,6 +108,9 @@ def _review(old: Then, new: Then, before: Policy, after: Policy) -> Leanings:
         "then.expires_in": _longer(was, now),
         "then.escalate": gaining(*raised),
         "then.quick_approve": _more(old.quick_approve, new.quick_approve),
+        "then.show_justification": _more(
+            old.show_justification == "channel", new.show_justification == "channel"
+        ),
     }
 
 

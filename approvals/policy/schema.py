@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, JsonValue
 
 from approvals.policy.attributes import CLAIMABLE, KINDS
-from approvals.policy.document import Policy, Rule, ShownField
+from approvals.policy.document import Policy, Rule
 from approvals.policy.expressions import Kind
 from approvals.policy.fixtures import Case, Expected, FixturesDocument
 from approvals.policy.people import PeopleDocument
@@ -66,11 +66,6 @@ def _adjust(name: str, keys: Json) -> None:
     """What pydantic cannot know of a key."""
     if name == Policy.__name__:
         keys["version"] = {**_members(keys["version"]), "const": 1}
-    elif name == ShownField.__name__:
-        # `scan` is known to the contract and refused by this version.
-        show = _members(keys["show"])
-        ways = show["enum"]
-        keys["show"] = {**show, "enum": [one for one in _items(ways) if one != "scan"]}
     elif name == Rule.__name__:
         keys["when"] = {**_members(keys["when"]), "minLength": 1}
     elif name in (FixturesDocument.__name__, Case.__name__):

@@ -31,6 +31,9 @@ WORDS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "grant_ttl": f"How long an approval may be used, 60m at most; {_LENGTH}",
         "uses": "How often an approval may be used; of rule and action the smaller holds",
         "timezone": "What `tz` is in conditions, such as Europe/Berlin",
+        "pii_in_text": "Personal data in texts: masked, masked with a warning, or refused",
+        "chat_retention": "How long after its end a card in a channel tells more than its id; 24h",
+        "personal_retention": "How long after its end a request keeps anybody's words; for ever",
     },
     document.Action: {
         "title": "What people see it called",
@@ -75,6 +78,7 @@ WORDS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "uses": "How often an approval may be used",
         "quick_approve": "Approve may stand on the card, without the full view",
         "notify": _WHERE,
+        "show_justification": "`channel`: the scanned justification stands on the card",
         "must_hold": "Attributes that must be the same when the approval is used",
     },
     document.StageEntry: {"threshold": "How many must approve", "groups": _WHO},

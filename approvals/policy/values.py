@@ -134,6 +134,9 @@ ExpiresIn = Annotated[timedelta, BeforeValidator(_within(timedelta(days=7), "1s 
 GrantTtl = Annotated[
     timedelta, BeforeValidator(_within(timedelta(minutes=60), "1s to 60m")), _LENGTH
 ]
+KeptFor = Annotated[
+    timedelta, BeforeValidator(_within(timedelta(days=3650), "1s to 3650d")), _LENGTH
+]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 TimeZone = Annotated[StrictStr, AfterValidator(_time_zone)]
 

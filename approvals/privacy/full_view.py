@@ -38,7 +38,7 @@ class FullView(Frozen):
     `context` is what the service asserts, `context_ignored` what it may not. `said` is what the
     person said who denied or cancelled, `revoking` who took the grant back; `receipt_note` is what
     the service said with its receipt. `masked` is what the scan took out of the request's texts;
-    of a request that `is_erased` nobody's words are left.
+    of a request that `is_erased` nobody's words are left. `is_warned`: policy wants it told.
     """
 
     request: dict[str, JsonValue]
@@ -48,12 +48,13 @@ class FullView(Frozen):
     given_name: Shown | None
     ticket: Shown | None
     purpose: Shown | None
-    subject: str | None
+    subject: Shown | None
     record_count: int | None
     data_classes: tuple[Shown, ...]
     fields: tuple[ViewedField, ...]
     hidden_fields: int
     is_erased: bool
+    is_warned: bool
     masked: tuple[TextFinding, ...]
     context: dict[str, JsonValue]
     context_ignored: tuple[str, ...]
@@ -69,11 +70,20 @@ class FullView(Frozen):
 
 
 def full_view(
-    request: ApprovalRequest, reading: Reading, fields: Mapping[str, ShownField], marks: Marks
+    request: ApprovalRequest,
+    reading: Reading,
+    fields: Mapping[str, ShownField],
+    marks: Marks,
+    *,
+    warns: bool = False,
 ) -> FullView:
-    """`request` as an entitled person may see it. `fields` are the action's declared ones today."""
+    """`request` as an entitled person may see it. `fields` are the action's declared ones today.
+
+    `warns`: policy wants people told where a text held personal data.
+    """
     asked, personal = request.asked, reading.personal()
-    subject = asked.subject_mark and marks.pseudonym(request.id, "subject", asked.subject_mark)
+    mark = asked.subject_mark
+    subject = as_kept(marks.pseudonym(request.id, "subject", mark)) if mark else None
     return FullView(
         request=_told(request),
         title=asked.title,
@@ -88,6 +98,7 @@ def full_view(
         fields=tuple(_shown(kept, fields) for kept in (personal.fields if personal else ())),
         hidden_fields=asked.hidden_fields,
         is_erased=personal is None,
+        is_warned=warns and bool(asked.findings),
         masked=asked.findings,
         context=asked.context,
         context_ignored=asked.context_ignored,

@@ -90,7 +90,7 @@ def shortened(text: str) -> Shown:
 
 
 def as_kept(text: str) -> Shown:
-    """A field's value that went through its mask when the request opened."""
+    """What went through its mask before: a field when its request opened, a pseudonym."""
     return Shown(text)
 
 

@@ -7,24 +7,12 @@ and linear in the length of the text.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from approvals.model import FoundKind
 from approvals.privacy.normal_form import folded
 
-Kind = Literal[
-    "private_key",
-    "cloud_key",
-    "token",
-    "password",
-    "email",
-    "card",
-    "iban",
-    "national_id",
-    "ip",
-    "birth_date",
-    "phone",
-    "other",
-]
+Kind = FoundKind
 # Refused always: one that stands in a text is no secret any more.
 SECRETS: frozenset[Kind] = frozenset({"private_key", "cloud_key", "token", "password"})
 

@@ -23,6 +23,7 @@ NAMES: Mapping[Kind, str] = {
     "token": "an access token",
     "private_key": "a private key",
     "password": "a password",
+    "other": "personal data",
 }
 
 

@@ -51,7 +51,8 @@ def writes_of_face(
 
 def _face(request: ApprovalRequest) -> tuple[object, ...]:
     steps = request.escalated, request.reminded  # the open stage follows from the approvals
-    return request.status, request.revision, len(request.approvals), *steps, _use(request.grant)
+    face = request.status, request.revision, len(request.approvals), request.erased_at
+    return *face, *steps, _use(request.grant)
 
 
 def _use(grant: Grant | None) -> tuple[object, ...]:

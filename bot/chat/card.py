@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import AwareDatetime
 
 from approvals.model import Frozen, PersonId, RequestId, Status
+from approvals.privacy.masking import Shown
 
 # `info` and `refused` are answers to one person; the others are a request's state.
 State = Status | Literal["info", "refused"]
@@ -29,9 +30,9 @@ STATE_WORDS: dict[State, str] = {
 
 
 class Said(Frozen):
-    """Somebody else's text on one line."""
+    """Somebody else's text on one line, as the masks let it through."""
 
-    text: str
+    text: Shown
 
 
 class Who(Frozen):
@@ -66,7 +67,7 @@ class Quote(Frozen):
     """Somebody else's longer text under a label that stands outside of it."""
 
     label: str
-    text: str
+    text: Shown
 
 
 class Step(Frozen):

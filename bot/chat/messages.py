@@ -23,6 +23,9 @@ from approvals.model import (
 )
 from approvals.policy.people import People
 from approvals.privacy.full_view import FullView
+from approvals.privacy.masking import Shown, said
+from approvals.privacy.scanner import Kind
+from approvals.privacy.screening import NAMES
 from approvals.standing import (
     all_of,
     asked_next,
@@ -51,6 +54,7 @@ from bot.chat.card import (
     plain,
 )
 
+_WHY = "Why, in the requester's words"
 _TRIAL = "Trial: the store of this deployment may lose decisions."
 _NO_ACCESS = " No access was given."
 _REASON = "Do not write personal data here."
@@ -75,9 +79,22 @@ class Messages:
         self._people = people
         self._is_trial = is_trial
 
-    def channel_card(self, request: ApprovalRequest) -> Card:
-        """The card that everybody in a channel sees, whatever state the request is in."""
-        return self._card(request, channel_buttons(request))
+    def channel_card(self, request: ApprovalRequest, why: Shown | None = None) -> Card:
+        """The card that everybody in a channel sees, whatever state the request is in.
+
+        `why` is the justification, where the policy shows it in the channel until the end.
+        """
+        card = self._card(request, channel_buttons(request))
+        if why is None or request.is_final:
+            return card
+        return card.model_copy(update={"quotes": (Quote(label=_WHY, text=why),)})
+
+    def blank(self, request: ApprovalRequest) -> Card:
+        """In place of a card whose time in the channel is up: no title, no name."""
+        told = f"Request {request.id} is closed. Its record is kept in the audit."
+        return Card(
+            state="info", title="Closed request", text=told, request=request.id, notes=((told,),)
+        )
 
     def personal_card(self, request: ApprovalRequest, person: Person) -> Card:
         """The card as one person sees it who may see it: with what they can do, and its story."""
@@ -98,6 +115,7 @@ class Messages:
         card = self._card(request, ()).model_copy(
             update={
                 "facts": (*self._facts(request), *_details(view)),
+                "notes": (*self._notes(request), *_cautions(view)),
                 "quotes": (*_quotes(view), *self._comments(view)),
                 "steps": tuple(self.steps(request)),
             }
@@ -171,8 +189,8 @@ class Messages:
     def requester(self, requester: Requester) -> Line:
         """Who asks: a person, or a machine with its owner."""
         if requester.owner:
-            return (Said(text=requester.id), ", a machine of ", self.who(requester.owner))
-        return (self.who(requester.person) if requester.person else Said(text=requester.id),)
+            return (Said(text=said(requester.id)), ", a machine of ", self.who(requester.owner))
+        return (self.who(requester.person) if requester.person else Said(text=said(requester.id)),)
 
     def _card(self, request: ApprovalRequest, buttons: tuple[Button, ...]) -> Card:
         return Card(
@@ -180,7 +198,7 @@ class Messages:
             title=request.asked.title,
             text=self._sentence(request),
             request=request.id,
-            facts=tuple(self._facts(request)),
+            facts=() if request.is_final else tuple(self._facts(request)),
             notes=tuple(self._notes(request)),
             buttons=buttons,
         )
@@ -192,7 +210,7 @@ class Messages:
         if asked.record_count is not None:
             yield Fact(label="Records", line=(f"{asked.record_count:,}",))
         if asked.data_classes:
-            classes = Said(text=", ".join(asked.data_classes))
+            classes = Said(text=said(", ".join(asked.data_classes)))
             yield Fact(label="Data", line=(classes,))
         if request.policy.decision == "review":
             yield Fact(label="Approvals", line=(votes(request),))
@@ -205,14 +223,16 @@ class Messages:
             yield self._decided(request, request.decision)
             # A line of its own: below "Approved", it is what one looks for.
             yield from filter(None, (access(request, self.who)[1:], receipt(request)))
+            who = self.requester(request.asked.requester)
+            yield ("Asked by ", *who, f" through {request.service}. Request {request.id}")
         else:
             for review in request.approvals:
                 yield (self.who(review.person), " approved at ", Moment(at=review.at), ".")
             yield (f"{asked_next(request)}.",)
             yield from _steps_taken(request)
-        why = request.policy.why
-        rule = f"Rule {request.policy.rule}: {why}" if why else f"Rule {request.policy.rule}"
-        yield (f"{rule}. Request {request.id}",)
+            why = request.policy.why
+            rule = f"Rule {request.policy.rule}: {why}" if why else f"Rule {request.policy.rule}"
+            yield (f"{rule}. Request {request.id}",)
         if self._is_trial:
             yield (_TRIAL,)
 
@@ -223,13 +243,16 @@ class Messages:
         who = plain(self.requester(asked.requester))
         state = self.outcome(request) or (f"{votes(request)}. ", *self.missing(request))
         state = (*state, " ", *receipt(request)) if receipt(request) else state
-        about = f"{asked.title}, asked by {who} through {request.service}{records}"
+        about = f"{asked.title}, asked by {who} through {request.service}"
+        about += "" if request.is_final else records
         heading = "Approval needed: " if not request.is_final else ""
         return f"{heading}{about}. {plain(state)} Request {request.id}."
 
     def _steps(self, request: ApprovalRequest) -> Iterator[Step]:
         asked_by = ("Asked by ", *self.requester(request.asked.requester))
         yield Step(at=request.created_at, line=asked_by)
+        if request.erased_at:
+            yield Step(at=request.erased_at, line=("The words of this request were erased",))
         if request.first_shown_at:
             yield Step(at=request.first_shown_at, line=("Shown to the approvers",))
         for seen in request.views:
@@ -331,8 +354,24 @@ def _details(view: FullView) -> Iterator[Fact]:
         yield Fact(label="Not believed of the service", line=(ignored,))
 
 
+def _cautions(view: FullView) -> Iterator[Line]:
+    """What an approver must know of the words they read."""
+    if view.is_erased:
+        yield ("The words of this request are erased.",)
+    if view.masked:
+        found = ", ".join(f"{NAMES[kind]} ({pointer})" for pointer, kind in _masked(view))
+        yield (f"Masked by the scan: {found}.",)
+        if view.is_warned:
+            yield ("Ask the service to leave personal data out of its texts.",)
+
+
+def _masked(view: FullView) -> Iterator[tuple[str, Kind]]:
+    for one in view.masked:
+        yield one.pointer, one.kind
+
+
 def _quotes(view: FullView) -> Iterator[Quote]:
-    yield Quote(label="Why, in the requester's words", text=view.justification)
+    yield Quote(label=_WHY, text=view.justification)
     if view.said:
         label = (
             "Why it was denied" if view.request["status"] == "denied" else "Why it was cancelled"
@@ -344,5 +383,5 @@ def _quotes(view: FullView) -> Iterator[Quote]:
         yield Quote(label="With the receipt, in the service's words", text=view.receipt_note)
 
 
-def _shown(value: JsonValue) -> str:
-    return value if isinstance(value, str) else to_json(value).decode()
+def _shown(value: JsonValue) -> Shown:
+    return said(value if isinstance(value, str) else to_json(value).decode())

@@ -88,7 +88,8 @@ def asked(matched: MatchedPolicy) -> list[str]:
     else:
         parts += [approvals, " + ".join(matched.groups)]
     parts += ["different groups"] if matched.distinct_groups else []
-    return parts + (["on the card too"] if matched.quick_approve else [])
+    parts += ["on the card too"] if matched.quick_approve else []
+    return parts + (["justification in the channel"] if matched.show_justification else [])
 
 
 def headline(one: Explained, width: int) -> Iterator[str]:

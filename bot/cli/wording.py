@@ -22,6 +22,7 @@ from approvals.answer import (
 from approvals.model import ApprovalRequest, Grant, PersonId, Requester
 from approvals.policy.people import People
 from approvals.privacy.full_view import FullView
+from approvals.privacy.screening import NAMES
 from approvals.standing import all_of, any_of, asked_next, open_stage
 from bot.chat.card import many
 from bot.terminal import wrapped
@@ -46,6 +47,7 @@ _CLOSINGS = {
     "by_approver": "an approver",
     "by_admin": "an admin",
     "denied_by_policy": "by a deny rule now in force",
+    "subject_erased": "its subject was erased",
 }
 
 Row = tuple[str, str]  # a label and its text; further rows of one label have an empty one
@@ -109,6 +111,9 @@ def details(
     rows += _state(request, naming, now)
     for comment in view.comments:
         rows += _row("comment", f"{naming.person(comment.person)}: {comment.text}")
+    if view.is_erased:
+        rows += _row("erased", "the words of this request are gone")
+    rows += _row("masked", *(f"{NAMES[one.kind]} ({one.pointer})" for one in view.masked))
     said = (("in words", view.said), ("revoking", view.revoking), ("noted", view.receipt_note))
     for label, words in said:
         rows += _row(label, words) if words else []

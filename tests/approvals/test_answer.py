@@ -49,7 +49,7 @@ def test_a_pending_request_has_every_member_of_the_contract() -> None:
 
 
 def test_the_service_s_own_answer_carries_words_and_salt_and_a_callback_neither() -> None:
-    own, called_back = answer(denied()), callback_data(denied())
+    own, called_back = answer(denied(), said=WORDS), callback_data(denied())
     assert isinstance(own["decision"], dict)
     assert own["decision"]["reason"] == WORDS
     assert "salt" not in called_back

@@ -43,6 +43,7 @@ def test_the_defaults_of_what_is_stored_never_change() -> None:
         "decision": None,
         "grant": None,
         "callbacks": 0,
+        "erased_at": None,
     }
     assert defaults(MatchedPolicy) == {
         "why": "",
@@ -59,24 +60,26 @@ def test_the_defaults_of_what_is_stored_never_change() -> None:
         "shadow": (),
         "shadow_failed": (),
         "receipt_within": None,
+        "personal_retention": None,
+        "show_justification": False,
     }
     assert defaults(Asked) == {
-        "ticket": None,
+        "personal": "",
         "purpose": None,
-        "subject": None,
+        "subject_mark": None,
         "record_count": None,
         "data_classes": (),
-        "params": {},
         "hidden_fields": 0,
         "context": {},
         "context_ignored": (),
+        "findings": (),
         "callback_url": None,
         "address": "",
         "unreceipted": 0,
         "overuse": 0,
         "likeness": "",
     }
-    assert defaults(Requester) == {"person": None, "owner": None, "given_name": None}
+    assert defaults(Requester) == {"person": None, "owner": None}
     assert defaults(Review) == {"reason": None, "stage": 0, "groups": ()}
     unset = dict.fromkeys(("reason", "rule", "note", "policy", "receipt"))
     assert defaults(Decision) == {"by": (), **unset}

@@ -59,6 +59,7 @@ LOOSER = [
         "legal may decide at once, not after 10m",
     ),
     (terms(distinct_groups=True), terms(), "different groups no longer needed"),
+    (terms(), terms(show_justification=True), "justification in the channel now"),
     (terms(stages=(ONE, TWO)), terms(stages=(ONE,)), "stages 2 -> 1"),
     (terms(stages=(ONE, TWO)), terms(stages=(WIDE, TWO)), "stage 1: duty may decide at once"),
     (

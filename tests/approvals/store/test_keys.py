@@ -32,6 +32,7 @@ def every_name(keys: Keys) -> list[str]:
         keys.by_requester("a" * 32),
         keys.by_subject("a" * 32),
         keys.by_approver("a" * 32),
+        keys.vault("a" * 32),
         keys.unreceipted("a" * 32),
         keys.overuse("a" * 32),
         keys.idempotency(ServiceId("crm"), "a" * 32),
@@ -54,7 +55,7 @@ def test_every_name_carries_the_one_hash_tag() -> None:
 def test_this_test_knows_every_method_that_makes_a_name() -> None:
     methods = {name for name, _ in inspect.getmembers(Keys, inspect.isfunction)}
     assert methods == {
-        "__init__", "request", "by_service", "by_requester", "by_subject", "by_approver",
+        "__init__", "request", "by_service", "by_requester", "by_subject", "by_approver", "vault",
         "unreceipted", "overuse", "pending_of", "idempotency", "budget_of_service",
         "budget_of_requester", "callback", "refs", "policy", "queue",
     }  # fmt: skip

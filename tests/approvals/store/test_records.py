@@ -144,7 +144,7 @@ async def test_a_pending_request_stands_on_every_list(
 ) -> None:
     opened = await open_request(store)
     lists = await dump(client, keys)
-    requester, subject = store.marks.requester("okta:00u1"), store.marks.subject("customer:48213")
+    requester, subject = store.marks.requester("okta:00u1"), "5" * 32
     member, due = opened.request.id.encode(), millis(opened.request.expires_at)
     assert lists["by_service:crm"] == [(member, 0)]
     assert lists[f"by_requester:{requester}"] == [(member, 0)]
@@ -157,7 +157,7 @@ async def test_a_pending_request_stands_on_every_list(
 async def test_a_request_without_subject_is_on_no_subject_s_list(
     store: Store, client: Redis, keys: Keys
 ) -> None:
-    await open_request(store, subject=None)
+    await open_request(store, subject_mark=None)
     assert not [name for name in await dump(client, keys) if name.startswith("by_subject")]
 
 
