@@ -114,11 +114,13 @@ class Cards:
             )
 
     async def due(self) -> dict[str, datetime]:
-        """What waits in the queue, and until when."""
+        """What waits in the queue, and until when; cards that are to go blank much later do not."""
+        soon = await self.placet.store.records.now() + self.retention / 2
         key = self.placet.store.keys.queue("cards").due
         reply = await self.placet.store.pipeline.run("ZRANGE", key, 0, -1, "WITHSCORES")
         flat = iter(cast("list[bytes]", reply))
-        return {member.decode(): from_millis(at) for member, at in zip(flat, flat, strict=True)}
+        waiting = {m.decode(): from_millis(at) for m, at in zip(flat, flat, strict=True)}
+        return {member: at for member, at in waiting.items() if at < soon}
 
     async def waits_for_the_next_try(self) -> None:
         """Lets the store's time pass until the next card is due."""

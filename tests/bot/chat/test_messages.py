@@ -67,18 +67,17 @@ ONE_RULE = "Rule one-approver: Somebody else looks first. Request req_1"
 TWO_RULE = "Rule export-two-approvers: Large exports need two people. Request req_1"
 TITLE = "Export customer records"
 ABOUT = f"{TITLE}, asked by Jonas Berg through crm, 1,240 records."
+FINAL = f"{TITLE}, asked by Jonas Berg through crm."
+ASKED_BY = "Asked by Jonas Berg through crm. Request req_1"
 AT = "2026-11-23 {} UTC"
 UNTIL = f"Access may be used until {AT.format('14:31:00')}."
 
 
-def over(
-    outcome: str, state: str, votes: str = "0 of 1 approval", rule: str = ONE_RULE, access: str = ""
-) -> Told:
-    """A state that is final: no deadline, no button."""
-    counted = {"Approvals": votes} if votes else {}
+def over(outcome: str, state: str, access: str = "") -> Told:
+    """A state that is final: who, what, when, the outcome and the id; no button."""
     notes = [outcome, access] if access else [outcome]
-    text = f"{ABOUT} {' '.join(notes)} Request req_1."
-    return Told(f"{state}: {TITLE}", ASKED | counted, [*notes, rule], [], text)
+    text = f"{FINAL} {' '.join(notes)} Request req_1."
+    return Told(f"{state}: {TITLE}", {}, [*notes, ASKED_BY], [], text)
 
 
 STATES: dict[str, tuple[Callable[[], ApprovalRequest], Told]] = {
@@ -135,8 +134,6 @@ STATES: dict[str, tuple[Callable[[], ApprovalRequest], Told]] = {
         over(
             f"Approved by Anna Ek and Cleo Marsh at {AT.format('14:21:00')}.",
             "Approved",
-            "2 of 2 approvals",
-            TWO_RULE,
             UNTIL,
         ),
     ),
@@ -145,8 +142,6 @@ STATES: dict[str, tuple[Callable[[], ApprovalRequest], Told]] = {
         over(
             f"Approved by rule reports-are-open at {AT.format('14:17:00')}.",
             "Approved",
-            "",
-            "Rule reports-are-open. Request req_1",
             f"Access may be used until {AT.format('14:27:00')}.",
         ),
     ),
@@ -162,8 +157,6 @@ STATES: dict[str, tuple[Callable[[], ApprovalRequest], Told]] = {
         over(
             f"Denied by rule never-sell at {AT.format('14:17:00')}. No access was given.",
             "Denied",
-            "",
-            "Rule never-sell. Request req_1",
         ),
     ),
     "denied by a later rule": (
@@ -178,8 +171,6 @@ STATES: dict[str, tuple[Callable[[], ApprovalRequest], Told]] = {
         over(
             f"Expired with 1 of 2 approvals at {AT.format('14:32:00')}. No access was given.",
             "Expired",
-            "1 of 2 approvals",
-            TWO_RULE,
         ),
     ),
     "expired before it was shown": (
