@@ -153,7 +153,8 @@ class Notifier:
             )
         )
         await self._tell(drawing, met)
-        return met, _wait(drawing.request, met) or _until_blank(drawing, met, now)
+        wait = _wait(drawing.request, met)
+        return met, _until_blank(drawing, met, now) if wait is None else wait
 
     async def _doubt(self, at: CardPlace, met: Sequence[Met]) -> None:
         """Somebody else holds the member, and our card may have come after theirs: once more."""
