@@ -31,21 +31,6 @@ Role = Literal["approver", "admin", "auditor"]
 Via = Literal["slack", "teams", "console", "cli"]
 ReceiptOutcome = Literal["succeeded", "failed"]
 PiiInText = Literal["mask", "warn", "refuse"]
-# What a scan of text may find; see `privacy.scanner`.
-FoundKind = Literal[
-    "private_key",
-    "cloud_key",
-    "token",
-    "password",
-    "email",
-    "card",
-    "iban",
-    "national_id",
-    "ip",
-    "birth_date",
-    "phone",
-    "other",
-]
 # Why a grant is no longer active, but for having been used up.
 Closed = Literal[
     "time",
@@ -172,7 +157,7 @@ class TextFinding(Kept):
     """What the scan has found in a text, and masked. `pointer` is a JSON pointer (RFC 6901)."""
 
     pointer: str
-    kind: FoundKind
+    kind: str
 
 
 class Asked(Kept):

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["policy", "client"])
+@pytest.mark.parametrize("name", ["policy", "client", "scanning"])
 async def test_what_needs_no_store_is_measured_against_every_aim(name: str) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -11,6 +11,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import cache
 from typing import NewType
 
 from pydantic import JsonValue
@@ -24,7 +25,6 @@ ERASED = Shown("[erased]")
 LONGEST = 500  # each value is shortened by itself, so that a long one cannot hide a later one
 _EMAIL = re.compile(r"([^@\s])[^@\s]*@([^@\s.])[^@\s]*\.([A-Za-z]{2,24})")
 _LAST4_LEAST = 8
-_scanner = Scanner()
 
 Pseudonym = Callable[[str], str]
 
@@ -34,7 +34,7 @@ def said(text: str) -> Shown:
 
     Kept text was scanned on its way in; here once more, since the scan may have learnt since then.
     """
-    return Shown(replaced(text, _scanner.scan(text)))
+    return Shown(replaced(text, _scanner().scan(text)))
 
 
 def plain(value: JsonValue) -> Shown:
@@ -92,6 +92,11 @@ def shortened(text: str) -> Shown:
 def as_kept(text: str) -> Shown:
     """What went through its mask before: a field when its request opened, a pseudonym."""
     return Shown(text)
+
+
+@cache
+def _scanner() -> Scanner:
+    return Scanner()  # when first needed: it takes in the tables of all countries
 
 
 def text_of(value: JsonValue) -> str:

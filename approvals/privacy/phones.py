@@ -1,108 +1,180 @@
-"""Phone numbers: with a country's code always, in national form where the text speaks of phones.
+"""Phone numbers: with a country code, in a form that nothing else has, or beside a word of phones.
 
-The only module that knows the library of numbering plans.
+The library's own search is slow; it only judges short candidates that were found here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from functools import cached_property
 
 import phonenumbers
+from phonenumbers import NumberParseException
 
-from approvals.privacy.scanner import Hit
+from approvals.privacy.finds import Checks, Hit
+from approvals.privacy.normal_form import NormalForm
+from approvals.privacy.phone_words import WORDS
 
-# Plans are looked up for so many candidates; after that the rest of the text counts as found.
-MOST_CHECKED = 12
+MOST_PHONES = 60  # judgements of the library in one text
 
-_ABROAD = re.compile(r"(?<![\w+])(?:\+|00) ?\(?\d(?:[ .\-/()\u00b7]{0,3}\d){6,14}(?![ .-]?\d)")
-_PARENTHESES = re.compile(r"(?<![\w(])\(\d{3}\) ?\d{3}[-. ]\d{4}(?!\d)")
-_AT_HOME = re.compile(r"(?<![\w.,:/+#-])\(?\d(?:[ .\-/()]{0,2}\d){6,12}(?![\w])(?![.,:/-]\d)")
-_STEMS = (
-    "tel",
-    "phone",
-    "call",
-    "ring",
-    "mobil",
-    "cell",
-    "handy",
-    "rufnummer",
-    "anruf",
-    "fon",
-    "móvil",
-    "movil",
-    "celular",
-    "gsm",
-    "bel",
-    "numéro",
-    "numero",
-    "whats",
-    "sms",
-    "fax",
-    "komórk",
-    "puhelin",
-    "dzwo",
-    "tél",
+_WITH_CODE = re.compile(
+    r"(?<![0-9A-Za-z+])(?:\+|(?<![0-9.,] )00 ?)"
+    r"(?=[1-9])[0-9](?:[-\s./()]{0,3}+[0-9]){6,14}+(?![0-9])"
 )
-_WORD = re.compile(
-    r"\b(?:tel|tél|phone|call|ring|mobil|cell|handy|rufnummer|anruf|fon|móvil|movil|celular|gsm|bel"
-    r"|numéro|numero|whats|sms|fax|komórk|puhelin|za?dzwo)|phone\b|fon\b",
-    re.IGNORECASE,
+# North America's form, fictional 555 numbers too, which the library knows to be given to nobody.
+_NANP = re.compile(r"\+?1?[-\s.]{0,2}\(?[2-9][0-9]{2}\)?[-\s.]{0,2}[2-9][0-9]{2}[-\s.]?[0-9]{4}")
+_UNMISTAKABLE = re.compile(
+    r"(?<![\w+.-])(?:"
+    r"(?:1[-. ])?\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[-. ][0-9]{4}"  # (202) 555-0100
+    r"|(?:1[-.])?[2-9][0-9]{2}-[2-9][0-9]{2}-[0-9]{4}|[2-9][0-9]{2}\.[2-9][0-9]{2}\.[0-9]{4}"
+    r"|\([1-9]{2}\) ?9?[0-9]{4}-[0-9]{4}"  # Brazil
+    r"|0[1-79](?:(?: [0-9]{2}){4}|(?:\.[0-9]{2}){4})"  # France
+    r"|07[0-9]{3} [0-9]{6}|0(?:2[0-9]|1[0-9]1|11[0-9]) [0-9]{4} [0-9]{4}"  # Britain
+    r")(?![\w]|[.-][0-9])"
 )
-_NEAR_BEFORE, _NEAR_AFTER = 24, 80  # characters between such a word and its number
-# By what a number begins with at home: those with a trunk zero, and those without.
-_WITH_ZERO = ("GB", "FR", "DE", "NL", "IT", "SE", "BE", "AT", "CH", "IE", "FI", "IN", "BR")
-_WITHOUT = ("US", "ES", "PT", "PL", "DK", "NO", "BR", "IN", "CZ", "GR")
+_LAST_GROUP = re.compile(r"[-\s./()]{1,3}[0-9]+$")
+# Beside a word of phones.
+_NATIONAL = re.compile(
+    r"(?<![\w+./-])(?!(?:19|20)[0-9]{2}[-/.][0-9]{1,2}[-/.])"  # no dates
+    r"(?![0-9]{1,2}[-/.][0-9]{1,2}[-/.](?:19|20)[0-9]{2}(?![0-9]))"
+    r"\(?[0-9](?:[-\s./()]{0,2}+[0-9]){6,13}+(?![0-9A-Za-z])"
+)
+_BEFORE, _AFTER, _CLOSE = 48, 12, 16  # how near a word must stand, in characters
+_SHORTEST, _SHORTEST_FORM, _LONG_ENOUGH = 7, 10, 10
+_NOWHERE = -1_000_000
+_OTHER_NUMBER = re.compile(
+    r"(?:order|ticket|invoice|case|ref|reference|auftrag|bestellung|rechnung|vorgang|kunde|"
+    r"customer|commande|facture|dossier|pedido|factura|ordine|fattura|bestelling|factuur|"
+    r"zamówieni\w|client|encomenda|fatura|ärende|sak|id|row|record|account|konto)"
+    r"(?: ?(?:no|nr|num|number|n°|nº))?[ .:#№\"'=-]{0,4}$"
+)
+# Beside a word the digits need only begin as the numbers of a country do.
+_BY_DIGITS = re.compile(
+    r"0[1-9][0-9]{7,10}"  # with a trunk zero: DE, GB, FR, IT, NL, SE and more
+    r"|1?[2-9][0-9]{2}[2-9][0-9]{6}"  # North America
+    r"|[36-9][0-9]{9}|[1-9]{2}9?[0-9]{8}"  # IT mobile and IN, BR
+    r"|[2-9][0-9]{8}|[2-9][0-9]{7}"  # ES, PT, PL, CZ; DK, NO
+)
 
 
-class Phones:
-    """Numbers that a numbering plan knows."""
-
-    def detect(self, text: str) -> Iterator[Hit]:
-        """The phone numbers in `text`."""
-        for number, (found, is_one) in enumerate(_candidates(text)):
-            if number == MOST_CHECKED:
-                yield Hit("phone", found.start(), len(text))
-                return
-            if is_one(found.group()):
-                yield Hit("phone", *found.span())
-
-
-def _candidates(text: str) -> Iterator[tuple[re.Match[str], Callable[[str], bool]]]:
-    if "+" in text or "00" in text:
-        yield from ((found, _is_abroad) for found in _ABROAD.finditer(text))
-    if "(" in text:
-        yield from ((found, bool) for found in _PARENTHESES.finditer(text))
-    lower = text.lower()
-    if any(stem in lower for stem in _STEMS) and _SEVEN_DIGITS.search(text):
-        until = 0
-        for word in _WORD.finditer(text):
-            start = max(until, word.start() - _NEAR_BEFORE)
-            until = max(until, word.end() + _NEAR_AFTER)
-            yield from ((found, _is_at_home) for found in _AT_HOME.finditer(text, start, until))
+def phones(form: NormalForm, checks: Checks | None = None) -> Iterator[Hit]:
+    """Phone numbers of every country with its code; national ones by form or beside a word."""
+    text, checks = form.text, checks or Checks(MOST_PHONES)
+    nearby = _Nearby(form)
+    for start, end in form.runs:
+        rest = start
+        for hit in _by_form(text, start, end, checks):
+            rest = hit.end
+            yield hit
+        if end - rest >= _SHORTEST and nearby.is_word_near(rest, end):
+            yield from _beside_words(form, rest, end, nearby)
 
 
-_SEVEN_DIGITS = re.compile(r"\d(?:[ .\-/()]{0,2}\d){6}")
+def _by_form(text: str, start: int, end: int, checks: Checks) -> Iterator[Hit]:
+    """Those in a run of digits that need no word beside them."""
+    before = max(0, start - 1)
+    rest = before
+    if text[before] == "+" or text.find("00", start, end) >= 0:
+        for found in _WITH_CODE.finditer(text, before, end + 1):
+            for last in _ends(text, *found.span()):
+                if checks.passes(_is_international, text[found.start() : last]):
+                    rest = last
+                    yield Hit("phone", found.start(), last)
+                    break
+    if end - rest >= _SHORTEST_FORM and not text[start:end].isdecimal():
+        for found in _UNMISTAKABLE.finditer(text, rest, end + 1):
+            yield Hit("phone", *found.span())
 
 
-def _is_abroad(text: str) -> bool:
-    number = "+" + text.lstrip("+0 ") if text.startswith("00") else text
-    try:
-        parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException:
+def _ends(text: str, start: int, end: int) -> Iterator[int]:
+    """The end of a candidate, and before its last groups: they may be the next sentence's."""
+    for _ in range(3):
+        yield end
+        cut = _LAST_GROUP.search(text, max(start, end - 20), end)
+        if not cut or cut.start() - start < 7:
+            return
+        end = cut.start()
+
+
+def _beside_words(form: NormalForm, start: int, end: int, nearby: _Nearby) -> Iterator[Hit]:
+    text = form.text
+    for found in _NATIONAL.finditer(text, max(0, start - 1), end + 1):
+        first, whole = found.span()
+        if not nearby.is_word_near(first, whole) or _is_other(form, first):
+            continue
+        if not _is_written_as_phone(found.group(), nearby.distance(first)):
+            continue
+        for last in _ends(text, first, whole):
+            if _is_national(text[first:last]):
+                nearby.last = last
+                yield Hit("phone", first, last)
+                break
+
+
+class _Nearby:
+    """Where a text's words of phones stand. `last` is the end of the last number found."""
+
+    def __init__(self, form: NormalForm) -> None:
+        self._form = form
+        self.last = _NOWHERE  # numbers in a list: what one is, its neighbour is
+
+    @cached_property
+    def _words(self) -> tuple[list[int], list[int]]:
+        spans = [found.span() for found in WORDS.finditer(_small(self._form))]
+        return [start for start, _ in spans], [end for _, end in spans]
+
+    def is_word_near(self, start: int, end: int) -> bool:
+        """Whether one stands shortly before or close behind; any part of a long run will do."""
+        starts, _ = self._words
+        if not starts:
+            return False
+        behind = bisect_left(starts, start)
+        is_behind = behind < len(starts) and starts[behind] - end <= _AFTER
+        return is_behind or self.distance(start) <= _BEFORE
+
+    def distance(self, start: int) -> int:
+        """How far before `start` the nearest ends."""
+        _, ends = self._words
+        index = bisect_right(ends, start)
+        return start - max(ends[index - 1] if index else _NOWHERE, self.last)
+
+
+def _small(form: NormalForm) -> str:
+    return form.lower if len(form.lower) == len(form.text) else form.text
+
+
+def _is_written_as_phone(candidate: str, distance: int) -> bool:
+    """A bare number beside a word must stand close to it, or begin with a 0."""
+    return candidate[0] in "(0" or not candidate.isdecimal() or distance <= _CLOSE
+
+
+def _is_other(form: NormalForm, start: int) -> bool:
+    return bool(_OTHER_NUMBER.search(_small(form)[max(0, start - 24) : start]))
+
+
+def _is_international(candidate: str) -> bool:
+    if _NANP.fullmatch(candidate):
+        return True
+    plain = candidate.replace("(0)", "")
+    number = _parsed("+" + plain[2:].strip() if plain.startswith("00") else plain)
+    if number is None:
         return False
-    if text.startswith("00"):  # many a long number begins so
-        return phonenumbers.is_valid_number(parsed)
-    return phonenumbers.is_possible_number(parsed)
+    # Ranges are given out anew all the time: a plus, a country and a right length are enough, but
+    # "+49 500 000 euros" is no number.
+    is_long = sum(map(str.isdecimal, plain)) >= _LONG_ENOUGH and " 000" not in plain
+    return phonenumbers.is_valid_number(number) or (
+        is_long and phonenumbers.is_possible_number(number)
+    )
 
 
-def _is_at_home(text: str) -> bool:
-    digits = re.sub(r"\D", "", text)
-    return any(_is_in(digits, region) for region in (_WITH_ZERO if digits[0] == "0" else _WITHOUT))
+def _is_national(candidate: str) -> bool:
+    return bool(_BY_DIGITS.fullmatch("".join(filter(str.isdecimal, candidate))))
 
 
-def _is_in(digits: str, region: str) -> bool:
+def _parsed(candidate: str) -> phonenumbers.PhoneNumber | None:
     try:
-        return phonenumbers.is_valid_number(phonenumbers.parse(digits, region))
-    except phonenumbers.NumberParseException:
-        return False
+        return phonenumbers.parse(candidate, None)
+    except NumberParseException:
+        return None

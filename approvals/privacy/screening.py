@@ -11,7 +11,7 @@ from approvals.errors import Finding, FoundInText, PersonalDataFound, SecretFoun
 from approvals.model import PiiInText, TextFinding
 from approvals.privacy.scanner import SECRETS, Kind, Scanner, replaced
 
-NAMES: Mapping[Kind, str] = {
+NAMES: Mapping[str, str] = {
     "email": "an e-mail address",
     "phone": "a phone number",
     "card": "a card number",
@@ -23,7 +23,6 @@ NAMES: Mapping[Kind, str] = {
     "token": "an access token",
     "private_key": "a private key",
     "password": "a password",
-    "other": "personal data",
 }
 
 

@@ -24,7 +24,6 @@ from approvals.model import (
 from approvals.policy.people import People
 from approvals.privacy.full_view import FullView
 from approvals.privacy.masking import Shown, said
-from approvals.privacy.scanner import Kind
 from approvals.privacy.screening import NAMES
 from approvals.standing import (
     all_of,
@@ -359,15 +358,10 @@ def _cautions(view: FullView) -> Iterator[Line]:
     if view.is_erased:
         yield ("The words of this request are erased.",)
     if view.masked:
-        found = ", ".join(f"{NAMES[kind]} ({pointer})" for pointer, kind in _masked(view))
+        found = ", ".join(f"{NAMES[one.kind]} ({one.pointer})" for one in view.masked)
         yield (f"Masked by the scan: {found}.",)
         if view.is_warned:
             yield ("Ask the service to leave personal data out of its texts.",)
-
-
-def _masked(view: FullView) -> Iterator[tuple[str, Kind]]:
-    for one in view.masked:
-        yield one.pointer, one.kind
 
 
 def _quotes(view: FullView) -> Iterator[Quote]:
