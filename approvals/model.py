@@ -115,6 +115,8 @@ class MatchedPolicy(Kept):
     With `stages`, `threshold` is their sum and `groups` all of theirs. `remind` counts from the
     opening. `shadow` names the rules that fitted and only would have decided, `shadow_failed` those
     that gave an error; `must_hold` the attributes that a redeem must find unchanged.
+    `personal_retention` is how long after its end, its grant over, the request keeps personal data;
+    None is until it is erased. `show_justification` puts the requester's words on the channel card.
     """
 
     version: str

@@ -207,8 +207,7 @@ class Rulebook:
     def _matched(
         self, rule: Rule | None, then: Then, action: Action, failure: str
     ) -> MatchedPolicy:
-        kept_for = self.policy.defaults.personal_retention
-        told: dict[str, object] = {"personal_retention": kept_for} if kept_for else {}
+        told: dict[str, object] = {"personal_retention": self.policy.defaults.personal_retention}
         if then.decision != "deny":
             told |= {"must_hold": then.must_hold, "receipt_within": action.receipt_within}
         if then.decision == "review":

@@ -1,15 +1,16 @@
 """Whether one outcome of policy is looser than another. Pure; knows no file and no request.
 
-Looser means that something is allowed sooner, to more, or for longer:
+Looser means that something is allowed sooner, to more, or for longer, or told to more people:
 
 - the decision moves along deny, review, approve;
 - of two reviews the new one needs fewer approvals, in all or in one stage; has more or fewer
   stages, unless the old ones stand unchanged before the new; lets a further group decide, in one
   stage, in all or by escalation, which joins every stage, or lets it decide earlier; no longer
-  asks for different groups; lets people approve on the card (`quick_approve`); shows a channel
-  the justification; or waits longer;
+  asks for different groups; lets people approve on the card (`quick_approve`); or waits longer;
 - of two outcomes that may end in a grant, the new grant lives longer, may be used more often, keeps
-  fewer attributes to what they were, or owes its receipt later or not at all.
+  fewer attributes to what they were, or owes its receipt later or not at all;
+- more is told or kept of persons: the justification stands in the channel, or personal data is
+  forgotten later or never.
 
 Stricter is each of these the other way round; a change that is both counts as looser. An action
 that one of the policies does not have is stricter where it is gone, and listed as new where not.
@@ -31,7 +32,7 @@ DIRECTIONS: tuple[Direction, ...] = ("looser", "stricter", "new", "other")  # th
 
 _FREEDOM: dict[PolicyDecision, int] = {"deny": 0, "review": 1, "approve": 2}
 _AT_ONCE = timedelta(0)
-_NEVER = timedelta.max  # when a receipt is due that nobody asks for
+_NEVER = timedelta.max  # when a receipt is due that nobody asks for, or personal data forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ def _respects(old: Terms, new: Terms) -> Iterator[Respect]:
         yield from _ways(old.matched, new.matched)
     if "deny" not in (before, after):
         yield from _grants(old, new)
+    yield from _kept(old.matched, new.matched)
 
 
 def _reviews(old: MatchedPolicy, new: MatchedPolicy) -> Iterator[Respect]:
@@ -180,6 +182,14 @@ def _grants(old: Terms, new: Terms) -> Iterator[Respect]:
     if due[0] != due[1]:
         words = " -> ".join("none" if one == _NEVER else written(one) for one in due)
         yield Respect(_towards(is_looser=due[1] > due[0]), f"receipt due {words}")
+
+
+def _kept(old: MatchedPolicy, new: MatchedPolicy) -> Iterator[Respect]:
+    """For how long personal data stays, whatever the outcome."""
+    until = [one.personal_retention or _NEVER for one in (old, new)]
+    if until[0] != until[1]:
+        words = " -> ".join("until erased" if one == _NEVER else written(one) for one in until)
+        yield Respect(_towards(is_looser=until[1] > until[0]), f"personal data kept {words}")
 
 
 def _amounts(name: str, old: timedelta, new: timedelta) -> Iterator[Respect]:

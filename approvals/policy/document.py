@@ -14,14 +14,15 @@ from approvals.model import Frozen, PiiInText, PolicyDecision
 from approvals.policy.source import ANY, Later
 from approvals.policy.values import (
     ActionName,
+    ChatRetention,
     Count,
     ExpiresIn,
     Flag,
     GrantTtl,
-    KeptFor,
     ListName,
     Name,
     Paragraph,
+    PersonalRetention,
     Sentence,
     TimeZone,
     Title,
@@ -48,6 +49,7 @@ LATER: Later = (
 
 Mode = Literal["enforce", "shadow"]
 Show = Literal["plain", "mask_email", "last4", "pseudonym", "count", "scan", "hidden"]
+ShowJustification = Literal["review", "channel"]
 Platform = Literal["slack", "teams"]
 
 
@@ -101,7 +103,10 @@ def _something(actions: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class ShownField(Frozen):
-    """How one top-level key of `params` may be shown; a key without an entry is hidden."""
+    """How one top-level key of `params` may be shown; a key without an entry is hidden.
+
+    `scope` is within what a pseudonym stays the same; of every other class it says nothing.
+    """
 
     show: Show
     scope: Literal["request", "day", "global"] = "request"
@@ -186,8 +191,8 @@ class Then(Frozen):
     grant_ttl: GrantTtl | None = None
     uses: Count | None = None
     quick_approve: Flag = False
+    show_justification: ShowJustification = "review"
     notify: tuple[Name, ...] | None = None
-    show_justification: Literal["review", "channel"] = "review"
     must_hold: tuple[Word, ...] = ()
 
 
@@ -200,8 +205,8 @@ REVIEW_ONLY = (
     "remind",
     "escalate",
     "quick_approve",
-    "notify",
     "show_justification",
+    "notify",
 )
 GRANT_ONLY = ("grant_ttl", "uses", "must_hold")
 
@@ -218,7 +223,11 @@ class Rule(Frozen):
 
 
 class Defaults(Frozen):
-    """What holds where neither the rule nor the action says otherwise."""
+    """What holds where neither the rule nor the action says otherwise.
+
+    `chat_retention` counts from a request's end, and so does `personal_retention`, once its grant
+    is over too; None keeps personal data until it is erased.
+    """
 
     notify: tuple[Name, ...] = ()
     on_no_match: Literal["review", "deny"] = "deny"
@@ -230,8 +239,8 @@ class Defaults(Frozen):
     uses: Count = 1
     timezone: TimeZone = "UTC"
     pii_in_text: PiiInText = "mask"
-    chat_retention: ExpiresIn = timedelta(hours=24)
-    personal_retention: KeptFor | None = None
+    chat_retention: ChatRetention = timedelta(hours=24)
+    personal_retention: PersonalRetention | None = None
 
 
 class Policy(Frozen):

@@ -8,7 +8,7 @@ from approvals.policy.conditions import unsound_conditions
 from approvals.policy.document import LATER, Policy
 from approvals.policy.loader import POLICY, SERVICES, policy_version
 from approvals.policy.shapes import shape
-from approvals.policy.soundness import unsound_rules
+from approvals.policy.soundness import idle_scopes, unsound_rules
 from approvals.policy.source import Source
 from approvals.policy.yaml_source import parse_source
 
@@ -19,7 +19,8 @@ def rulebook_of(source: Source, version: str | None = None) -> Rulebook:
     `version` is the one it was kept under. Raises `ConfigurationInvalid` with every fault.
     """
     file = shape(source, Policy, LATER)
-    issues = {*file.issues, *unsound_rules(file), *unsound_conditions(file, Source(SERVICES))}
+    issues = {*file.issues, *unsound_rules(file), *idle_scopes(source)}
+    issues |= {*unsound_conditions(file, Source(SERVICES))}
     if issues or file.model is None:
         raise ConfigurationInvalid(sorted(issues))
     return Rulebook(file.model, version or policy_version(file.model))

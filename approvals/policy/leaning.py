@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
+from approvals.model import PiiInText
 from approvals.policy.analysis import voters
 from approvals.policy.comparing import Direction
 from approvals.policy.document import Action, Defaults, Policy, Rule, ShownField, StageEntry, Then
@@ -26,10 +27,10 @@ _OPENNESS = {
     "scan": 3,
     "plain": 4,
 }
+_LENIENCE: Mapping[PiiInText, int] = {"refuse": 0, "warn": 1, "mask": 2}
 _REACH = {"request": 0, "day": 1, "global": 2}  # how far a pseudonym ties requests together
-_LENIENCE = {"refuse": 0, "warn": 1, "mask": 2}
 _HIDDEN = ShownField(show="hidden")
-_NEVER = timedelta.max  # when a receipt is due that nobody asks for, or words are forgotten
+_NEVER = timedelta.max  # when a receipt is due that nobody asks for, or personal data forgotten
 
 
 def defaults_leaning(old: Defaults, new: Defaults) -> Leanings:

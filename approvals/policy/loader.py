@@ -28,7 +28,7 @@ from approvals.policy.people import People, PeopleDocument
 from approvals.policy.references import Sources, wrong_names
 from approvals.policy.services import Services, ServicesDocument
 from approvals.policy.shapes import shape
-from approvals.policy.soundness import too_few_people, unsound_rules
+from approvals.policy.soundness import idle_scopes, too_few_people, unsound_rules
 from approvals.policy.source import ANY, Source, Steps
 from approvals.policy.yaml_source import read_source
 
@@ -92,7 +92,8 @@ def read_configuration(directory: Path, *, loopback: bool = False) -> Reading:
     entries = shape(files.services, ServicesDocument)
     fixtures = _fixtures(directory)
     found = {*policy.issues, *people.issues, *entries.issues, *wrong_names(files)}
-    found |= {*unsound_rules(policy), *unsound_services(entries, people, loopback=loopback)}
+    found |= {*unsound_rules(policy), *idle_scopes(files.policy)}
+    found |= {*unsound_services(entries, people, loopback=loopback)}
     found |= {*unsound_conditions(policy, files.services)}
     if all(issue.file != PEOPLE for issue in found):
         found |= {*too_few_people(policy, people), *requesters_of_nobody(entries, people)}

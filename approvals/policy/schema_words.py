@@ -31,9 +31,10 @@ WORDS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "grant_ttl": f"How long an approval may be used, 60m at most; {_LENGTH}",
         "uses": "How often an approval may be used; of rule and action the smaller holds",
         "timezone": "What `tz` is in conditions, such as Europe/Berlin",
-        "pii_in_text": "Personal data in texts: masked, masked with a warning, or refused",
-        "chat_retention": "How long after its end a card in a channel tells more than its id; 24h",
-        "personal_retention": "How long after its end a request keeps anybody's words; for ever",
+        "pii_in_text": "What becomes of personal data in free text; secrets are always refused",
+        "chat_retention": "How long a final card keeps its outcome, 1m to 7d; 24h without this key",
+        "personal_retention": "How long after its end a request keeps personal data, "
+        "1d to 3650d; until it is erased without this key",
     },
     document.Action: {
         "title": "What people see it called",
@@ -49,7 +50,7 @@ WORDS: Mapping[type[BaseModel], Mapping[str, str]] = {
     },
     document.ShownField: {
         "show": "How approvers see the value",
-        "scope": "Within what the same value gets the same pseudonym",
+        "scope": "Within what the same value gets the same pseudonym; only with `show: pseudonym`",
     },
     document.Channel: {
         "slack": "The id of a Slack channel, C...",
@@ -77,8 +78,8 @@ WORDS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "grant_ttl": f"How long an approval may be used, 60m at most; {_LENGTH}",
         "uses": "How often an approval may be used",
         "quick_approve": "Approve may stand on the card, without the full view",
+        "show_justification": "`channel` shows the requester's scanned words on the card too",
         "notify": _WHERE,
-        "show_justification": "`channel`: the scanned justification stands on the card",
         "must_hold": "Attributes that must be the same when the approval is used",
     },
     document.StageEntry: {"threshold": "How many must approve", "groups": _WHO},

@@ -1,9 +1,12 @@
-"""Rules that are well formed and cannot be meant: nobody may approve, or no request gets there."""
+"""What is well formed and cannot be meant: nobody may approve, no request gets there, a key says
+nothing where it stands.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import get_args
 
 from approvals.model import Stage
 from approvals.policy.analysis import stages_of, voters
@@ -13,15 +16,18 @@ from approvals.policy.document import (
     REVIEW_ONLY,
     Policy,
     Rule,
+    Show,
     Then,
 )
 from approvals.policy.globs import matches_any
 from approvals.policy.issues import Issue
 from approvals.policy.people import People, PeopleDocument
 from approvals.policy.shapes import Shaped
-from approvals.policy.source import Steps
+from approvals.policy.source import ANY, Source, Steps
 from approvals.policy.values import written
 from approvals.seats import most_approvals
+
+_WITHOUT_SCOPE = [show for show in get_args(Show) if show != "pseudonym"]
 
 
 def unsound_rules(file: Shaped[Policy]) -> Iterator[Issue]:
@@ -36,6 +42,16 @@ def unsound_rules(file: Shaped[Policy]) -> Iterator[Issue]:
         yield from _contradictions(file, (*steps, "then"), rule.then)
         yield from _too_late(file, (*steps, "then"), rule, file.model)
         yield from _unreachable(file, steps, rule, earlier)
+
+
+def idle_scopes(policy: Source) -> Iterator[Issue]:
+    """A `scope` whose field has no pseudonym. Works on the plain data, faults elsewhere or not."""
+    for steps, show in policy.find("actions", ANY, "fields", ANY, "show"):
+        place = (*steps[:-1], "scope")
+        if place in policy.key_places and show in _WITHOUT_SCOPE:
+            message = f"`scope` means nothing with `show: {show}`"
+            remedy = "Remove it; only a pseudonym has a scope"
+            yield policy.key_issue(place, message, remedy)
 
 
 def too_few_people(file: Shaped[Policy], people: Shaped[PeopleDocument]) -> Iterator[Issue]:

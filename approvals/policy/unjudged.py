@@ -19,6 +19,9 @@ from approvals.policy.changes import moved_rules
 from approvals.policy.document import Rule
 from approvals.policy.inquiry import Inquiry
 
+# Keys of `then` that decide nothing, as if they were left out.
+_ONLY_TOLD = {"say": None, "notify": None, "remind": (), "show_justification": "review"}
+
 
 @dataclass(frozen=True, slots=True)
 class Unjudged:
@@ -108,7 +111,7 @@ def _changed_lists(old: Rulebook, new: Rulebook) -> set[str]:
 
 def _what_decides(rule: Rule) -> Rule:
     """The rule without what is only told."""
-    then = rule.then.model_copy(update={"say": None, "notify": None, "remind": ()})
+    then = rule.then.model_copy(update=_ONLY_TOLD)
     return rule.model_copy(update={"why": "", "then": then})
 
 

@@ -60,14 +60,16 @@ def written(length: timedelta) -> str:
     return f"{length // _UNITS[unit]}{unit}" if unit and length else f"{length.total_seconds():g}s"
 
 
-def _within(most: timedelta, words: str) -> Callable[[object], timedelta]:
+def _within(
+    most: timedelta, words: str, *, least: timedelta = _SECOND
+) -> Callable[[object], timedelta]:
     def check(value: object) -> timedelta:
         try:
             length = value if isinstance(value, timedelta) else duration(str(value))
         except ValueError:
             remedy = "Write a whole number and a unit: 30s, 15m, 2h or 7d"
             raise fault("is not a duration", remedy) from None
-        if not _SECOND <= length <= most:
+        if not least <= length <= most:
             raise fault("is out of range", f"Write a duration of {words}")
         return length
 
@@ -134,9 +136,10 @@ ExpiresIn = Annotated[timedelta, BeforeValidator(_within(timedelta(days=7), "1s 
 GrantTtl = Annotated[
     timedelta, BeforeValidator(_within(timedelta(minutes=60), "1s to 60m")), _LENGTH
 ]
-KeptFor = Annotated[
-    timedelta, BeforeValidator(_within(timedelta(days=3650), "1s to 3650d")), _LENGTH
-]
+_CHAT = _within(timedelta(days=7), "1m to 7d", least=timedelta(minutes=1))
+ChatRetention = Annotated[timedelta, BeforeValidator(_CHAT), _LENGTH]
+_PERSONAL = _within(timedelta(days=3650), "1d to 3650d", least=timedelta(days=1))
+PersonalRetention = Annotated[timedelta, BeforeValidator(_PERSONAL), _LENGTH]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 TimeZone = Annotated[StrictStr, AfterValidator(_time_zone)]
 

@@ -88,8 +88,7 @@ def asked(matched: MatchedPolicy) -> list[str]:
     else:
         parts += [approvals, " + ".join(matched.groups)]
     parts += ["different groups"] if matched.distinct_groups else []
-    parts += ["on the card too"] if matched.quick_approve else []
-    return parts + (["justification in the channel"] if matched.show_justification else [])
+    return parts + (["on the card too"] if matched.quick_approve else [])
 
 
 def headline(one: Explained, width: int) -> Iterator[str]:
@@ -118,6 +117,16 @@ def _facts(terms: Terms) -> Iterator[tuple[str, str]]:
         uses = "once" if terms.uses == 1 else f"{terms.uses} times"
         held = f"; must hold: {', '.join(matched.must_hold)}" if matched.must_hold else ""
         yield "grant", f"{written(terms.grant_ttl)}, {uses}{held}"
+    if told := list(_privacy(matched)):
+        yield "privacy", "; ".join(told)
+
+
+def _privacy(matched: MatchedPolicy) -> Iterator[str]:
+    """What is told and kept of persons, where the policy says so."""
+    if matched.show_justification:
+        yield "the justification is shown in the channel"
+    if matched.personal_retention is not None:
+        yield f"personal data is forgotten {written(matched.personal_retention)} after the end"
 
 
 def trial_lines(one: Explained, width: int, *, until_decided: bool = False) -> Iterator[str]:
@@ -173,6 +182,7 @@ def explained_data(one: Explained) -> Json:
 def terms_data(terms: Terms) -> Json:
     """Terms for machines; lengths are whole seconds."""
     matched = terms.matched
+    kept = matched.personal_retention
     told: Json = {
         "decision": matched.decision,
         "rule": matched.rule,
@@ -186,6 +196,8 @@ def terms_data(terms: Terms) -> Json:
         "distinct_groups": matched.distinct_groups,
         "shadow": list(matched.shadow),
         "shadow_failed": list(matched.shadow_failed),
+        "show_justification": matched.show_justification,
+        "personal_retention": int(kept.total_seconds()) if kept is not None else None,
         "expires_in": int(terms.expires_in.total_seconds()),
     }
     grant: Json = {"ttl": int(terms.grant_ttl.total_seconds()), "uses": terms.uses}

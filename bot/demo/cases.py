@@ -61,7 +61,11 @@ CASES = (
             "justification": "Yearly audit wants all orders above 10,000 euros, with names",
             "ticket": "FIN-1190",
             "record_count": 1240,
-            "params": {"format": "csv", "columns": ["name", "order_total"]},
+            "params": {
+                "format": "csv",
+                "columns": ["name", "order_total"],
+                "filter": "orders above 10,000 euros, but for test@example.com",
+            },
             "context": {"geo.country": "DE", "device.managed": True},
             "expires_in": _WAIT,
         },

@@ -25,7 +25,7 @@ from approvals.events import (
     ReceiptGiven,
     ReceiptMissed,
 )
-from approvals.model import Closed, Frozen
+from approvals.model import Closed, Frozen, PiiInText
 from approvals.policy.analysis import language_of
 from approvals.policy.attributes import CLAIMABLE, KINDS
 from approvals.policy.document import (
@@ -37,12 +37,14 @@ from approvals.policy.document import (
     EscalationEntry,
     Policy,
     Rule,
+    Show,
     ShownField,
     StageEntry,
     Then,
 )
 from approvals.policy.expressions import BadCondition
 from approvals.policy.loader import FIXTURES, read_configuration
+from approvals.privacy.masking import masked
 from approvals.signing import callback_secret, callback_signature
 from bot.settings import KNOWN
 from bot.telemetry import Metrics
@@ -247,6 +249,21 @@ def test_each_key_of_then_stands_with_the_decisions_that_carry_it() -> None:
         told.setdefault(cells[1], set()).update(named(cells[0]))
     assert told["review"] == set(REVIEW_ONLY)
     assert told["approve, review"] == set(GRANT_ONLY)
+
+
+def test_every_class_of_a_field_is_told_with_what_it_makes_of_a_value() -> None:
+    table = {named(one)[0]: (sent, seen) for one, _, sent, seen in rows(POLICY, "`show` | for")}
+    assert set(table) == set(get_args(Show))
+    others = set(table) - {"scan", "hidden", "pseudonym"}
+    for show, (sent, seen) in ((show, table[show]) for show in others):
+        value = json.loads(named(sent)[0]) if show == "count" else named(sent)[0]
+        assert masked(show, value, lambda text: text) == named(seen)[0]
+    assert re.fullmatch(r"`p_[0-9a-f]{10}`", table["pseudonym"][1])
+
+
+def test_every_way_with_personal_data_in_text_is_told() -> None:
+    table = rows(POLICY, "`pii_in_text` | what happens")
+    assert {named(one)[0] for one, _ in table} == set(get_args(PiiInText))
 
 
 def test_every_attribute_is_told_and_who_says_so() -> None:

@@ -230,6 +230,24 @@ def test_a_review_takes_its_own_words_before_the_defaults() -> None:
     assert (matched.threshold, matched.groups, matched.notify) == (1, ("privacy",), ("desk",))
 
 
+@pytest.mark.parametrize("rule", [REVIEW, APPROVE, DENY])
+def test_how_long_personal_data_is_kept_is_frozen_whatever_is_decided(rule: Rule) -> None:
+    days = timedelta(days=90)
+    for kept in (days, None):
+        defaults = Defaults(groups=("privacy",), personal_retention=kept)
+        matched = rulebook_of(rule, defaults=defaults).terms(_inquiry()).matched
+        assert matched.personal_retention == kept
+    unmatched = rulebook_of(defaults=Defaults(personal_retention=days)).terms(_inquiry())
+    assert (unmatched.matched.rule, unmatched.matched.personal_retention) == ("no-match", days)
+
+
+def test_where_the_justification_is_shown_is_frozen() -> None:
+    for where, is_shown in (("review", False), ("channel", True)):
+        then = Then.model_validate({"decision": "review", "show_justification": where})
+        matched = rulebook_of(Rule(id="r", then=then)).terms(_inquiry()).matched
+        assert matched.show_justification is is_shown
+
+
 def test_what_a_review_asks_for_is_frozen_as_a_whole() -> None:
     then = Then(
         decision="review",

@@ -18,7 +18,7 @@ from approvals.policy.loader import load_configuration
 from approvals.policy.values import written
 
 REFERENCE = Path(__file__).parent / "reference"
-HOUR, HALF = timedelta(hours=1), timedelta(minutes=30)
+DAY, HOUR, HALF = timedelta(days=1), timedelta(hours=1), timedelta(minutes=30)
 
 
 def terms(
@@ -59,7 +59,6 @@ LOOSER = [
         "legal may decide at once, not after 10m",
     ),
     (terms(distinct_groups=True), terms(), "different groups no longer needed"),
-    (terms(), terms(show_justification=True), "justification in the channel now"),
     (terms(stages=(ONE, TWO)), terms(stages=(ONE,)), "stages 2 -> 1"),
     (terms(stages=(ONE, TWO)), terms(stages=(WIDE, TWO)), "stage 1: duty may decide at once"),
     (
@@ -68,12 +67,19 @@ LOOSER = [
         "approvals 3 -> 2; stage 2: approvals 2 -> 1",
     ),
     (terms(), terms(quick_approve=True), "approval on the card now"),
+    (terms(), terms(show_justification=True), "justification in the channel now"),
     (terms(), terms(expires_in=2 * HOUR), "expiry 1h -> 2h"),
     (terms(), terms(grant_ttl=HOUR), "grant 30m -> 1h"),
     (terms(), terms(uses=3), "uses 2 -> 3"),
     (terms(must_hold=("geo.country",)), terms(), "geo.country may change before the use"),
     (terms(receipt_within=HOUR), terms(), "receipt due 1h -> none"),
     (terms(receipt_within=HALF), terms(receipt_within=HOUR), "receipt due 30m -> 1h"),
+    (terms(personal_retention=DAY), terms(), "personal data kept 1d -> until erased"),
+    (
+        terms(decision="deny", personal_retention=DAY),
+        terms(decision="deny", personal_retention=2 * DAY),
+        "personal data kept 1d -> 2d",
+    ),
 ]
 
 

@@ -169,6 +169,22 @@ def test_an_action_taken_away_makes_its_cases_stricter() -> None:
 
 def test_a_kept_policy_keeps_its_version() -> None:
     assert kept_rulebook(TEXT, "0123456789ab").version == "0123456789ab"
+
+
+def test_a_scope_that_says_nothing_is_refused_of_what_is_written_and_not_of_what_was_in_force() -> (
+    None
+):
+    scoped = TEXT.replace(
+        "data_classes: [contact]\n",
+        "data_classes: [contact]\n    fields: {email: {show: mask_email, scope: day}}\n",
+        1,
+    )
+    assert scoped != TEXT
+    assert kept_rulebook(scoped, "0123456789ab").policy.actions["customer.read"].fields
+    with pytest.raises(ConfigurationInvalid) as caught:
+        rulebook_of(parse_source("policy.yaml", scoped.encode()))
+    (told,) = map(str, caught.value.issues)
+    assert "`scope` means nothing with `show: mask_email`" in told
     assert book().version == policy_version(book().policy)
     assert rulebook_of(read_source(REFERENCE / "policy.yaml"), "1").version == "1"
 

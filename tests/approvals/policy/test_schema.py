@@ -75,7 +75,7 @@ def reference(name: str) -> Any:  # noqa: ANN401 - as above
         (("rules", 5, "then", "expires_in"), None, "is not of type 'string'"),
         (("rules", 5, "then", "threshold"), 0, "less than the minimum"),
         (("rules", 5, "id"), "two words", "does not match"),
-        (("actions", "customer.read", "fields"), {"a": {"show": "scan"}}, "is not one of"),
+        (("actions", "customer.read", "fields"), {"a": {"show": "blur"}}, "is not one of"),
         (("lists", "lower"), ["a"], "not match any of the regexes"),
         (("version",), 2, "1 was expected"),
     ],

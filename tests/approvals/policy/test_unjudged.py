@@ -116,6 +116,8 @@ def test_what_is_only_told_changes_nothing() -> None:
         "approve", "approve, say: ok"
     )
     assert found(book(HOME, REST), book(told, REST)) == Unjudged()
+    open_ = DUTY.replace("review", "review, show_justification: channel, notify: []")
+    assert found(book(DUTY, REST), book(open_, REST)) == Unjudged()
 
 
 def test_a_condition_with_an_error_meets_nothing() -> None:

@@ -8,12 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from approvals.policy.values import ExpiresIn, GrantTtl, Moment, TimeZone, duration
+from approvals.policy.values import (
+    ChatRetention,
+    ExpiresIn,
+    GrantTtl,
+    Moment,
+    PersonalRetention,
+    TimeZone,
+    duration,
+)
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 UNITS = st.sampled_from(sorted(SECONDS))
 EXPIRES_IN: TypeAdapter[timedelta] = TypeAdapter(ExpiresIn)
-GRANT_TTL: TypeAdapter[timedelta] = TypeAdapter(GrantTtl)
+LENGTHS: list[tuple[TypeAdapter[timedelta], int, int]] = [
+    (EXPIRES_IN, 1, 7 * 86400),
+    (TypeAdapter(GrantTtl), 1, 3600),
+    (TypeAdapter(ChatRetention), 60, 7 * 86400),
+    (TypeAdapter(PersonalRetention), 86400, 3650 * 86400),
+]
 
 
 @given(st.integers(0, 999_999_999), UNITS)
@@ -33,8 +46,8 @@ def test_whatever_else_is_no_duration(text: str) -> None:
 @given(st.integers(0, 999_999_999), UNITS)
 def test_a_length_in_the_file_keeps_within_its_range(number: int, unit: str) -> None:
     seconds = number * SECONDS[unit]
-    for adapter, most in ((EXPIRES_IN, 7 * 86400), (GRANT_TTL, 3600)):
-        if 1 <= seconds <= most:
+    for adapter, least, most in LENGTHS:
+        if least <= seconds <= most:
             assert adapter.validate_python(f"{number}{unit}") == timedelta(seconds=seconds)
         else:
             with pytest.raises(ValidationError, match="out of range"):

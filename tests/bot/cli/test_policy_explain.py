@@ -295,6 +295,26 @@ customer.read: policy e28dda10a839 -> review, 2 approvals: 1 of privacy, then
 """
 
 
+def test_what_is_told_and_kept_of_persons_is_said(shell: Shell, directory: Path) -> None:
+    policy = directory / "policy.yaml"
+    text = policy.read_text().replace("defaults: {", "defaults: {personal_retention: 90d, ")
+    policy.write_text(
+        text.replace(
+            "distinct_groups: true,", "distinct_groups: true, show_justification: channel,"
+        )
+    )
+    said = " ".join(shell.now("policy", "explain", *EXPORT).out.replace("|", " ").split())
+    assert (
+        "privacy the justification is shown in the channel; "
+        "personal data is forgotten 90d after the end"
+    ) in said
+    told = shell.now("policy", "explain", *EXPORT, "--json").data
+    assert (told["show_justification"], told["personal_retention"]) == (True, 90 * 86400)
+    unmanaged = ("--given", "device.managed=false")
+    denied = shell.now("policy", "explain", *EXPORT, *unmanaged).out
+    assert "privacy   personal data is forgotten 90d after the end\n" in denied
+
+
 async def test_today_without_the_action_or_without_its_policy(
     office: Office, asked: str, directory: Path
 ) -> None:
