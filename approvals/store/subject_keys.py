@@ -70,6 +70,16 @@ class SubjectKeys:
         """Words that concern no data subject, such as an admin's reason, for the store to keep."""
         return self._wrapping.own.encrypt(text, _OWN)
 
+    def read_own(self, words: Encrypted) -> str:
+        """What `own` was given. Raises `UnreadableRecord`."""
+        try:
+            text = self._wrapping.own.decrypt(words, _OWN)
+        except Undecipherable:
+            text = None
+        if text is None:
+            raise UnreadableRecord("Words in the store cannot be opened with PLACET_VAULT_KEY.")
+        return text
+
     async def _held(self, names: Iterable[str]) -> list[bytes | None]:
         keys = [self._keys.vault(name) for name in names]
         if not keys:

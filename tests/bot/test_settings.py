@@ -20,6 +20,7 @@ from tests.signing import SIGNING_KEY
 
 AUDIT = "audit-0123456789-abcdefghijklmnopqrstuvw"
 PSEUDONYM = "pseudonym-0123456789-abcdefghijklmnopqr"
+VAULT = "vault-0123456789-abcdefghijklmnopqrst"
 
 
 def read(**variables: str) -> Settings:
@@ -61,6 +62,7 @@ def test_everything_can_be_set() -> None:
         WAIT_MS="500",
         AUDIT_KEY=AUDIT,
         PSEUDONYM_KEY=PSEUDONYM,
+        VAULT_KEY=VAULT,
     )
     assert settings.redis_url is not None
     assert settings.redis_url.get_secret_value().endswith(":6380/1")
@@ -77,16 +79,20 @@ def test_everything_can_be_set() -> None:
     assert (settings.wait_replicas, settings.wait_ms) == (2, 500)
     assert settings.keys().audit.get_secret_value() == AUDIT
     assert settings.keys().pseudonym.get_secret_value() == PSEUDONYM
+    assert settings.keys().vault.get_secret_value() == VAULT
 
 
 def test_no_secret_is_ever_shown() -> None:
     settings = read(
-        REDIS_URL="redis://:opensesame@localhost", AUDIT_KEY=AUDIT, PSEUDONYM_KEY=PSEUDONYM
+        REDIS_URL="redis://:opensesame@localhost",
+        AUDIT_KEY=AUDIT,
+        PSEUDONYM_KEY=PSEUDONYM,
+        VAULT_KEY=VAULT,
     )
     shown = [repr(settings), str(settings), settings.model_dump_json(), repr(settings.keys())]
     shown.append(json.dumps(settings.model_dump(mode="json")))
     for text in shown:
-        assert not any(secret in text for secret in (AUDIT, PSEUDONYM, "opensesame"))
+        assert not any(secret in text for secret in (AUDIT, PSEUDONYM, VAULT, "opensesame"))
 
 
 WRONG = [
@@ -264,17 +270,23 @@ def test_missing_keys_are_named() -> None:
     with pytest.raises(ConfigurationInvalid) as caught:
         read(AUDIT_KEY=AUDIT).keys()
     assert [str(issue).partition(":")[0] for issue in caught.value.issues] == [
-        "PLACET_PSEUDONYM_KEY"
+        "PLACET_PSEUDONYM_KEY",
+        "PLACET_VAULT_KEY",
     ]
 
 
-@pytest.mark.parametrize("given", [{}, {"AUDIT_KEY": AUDIT, "PSEUDONYM_KEY": PSEUDONYM}])
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"AUDIT_KEY": AUDIT, "PSEUDONYM_KEY": PSEUDONYM}],
+)
 def test_who_signs_is_told_all_that_is_missing(given: dict[str, str]) -> None:
     with pytest.raises(ConfigurationInvalid) as caught:
         read(**given).signing_keys()
     told = [str(issue) for issue in caught.value.issues]
     assert [issue.partition(":")[0] for issue in told] == [
-        PREFIX + name for name in ("AUDIT_KEY", "PSEUDONYM_KEY", "SIGNING_KEY") if name not in given
+        PREFIX + name
+        for name in ("AUDIT_KEY", "PSEUDONYM_KEY", "VAULT_KEY", "SIGNING_KEY")
+        if name not in given
     ]
     assert "`placet key rotate`" in told[-1]
 
@@ -282,7 +294,7 @@ def test_who_signs_is_told_all_that_is_missing(given: dict[str, str]) -> None:
 @pytest.mark.parametrize("more", ["", "\n# the next\n"])
 def test_signing_keys_are_read_from_their_variable_or_file(tmp_path: Path, more: str) -> None:
     text = SIGNING_KEY + more + SigningKey.new().text() * bool(more)
-    given = {"AUDIT_KEY": AUDIT, "PSEUDONYM_KEY": PSEUDONYM}
+    given = {"AUDIT_KEY": AUDIT, "PSEUDONYM_KEY": PSEUDONYM, "VAULT_KEY": VAULT}
     by_variable = read(SIGNING_KEY=text, **given)
     by_file = read(SIGNING_KEY_FILE=secret_file(tmp_path / "signing", text), **given)
     assert by_variable.signing_keys().jwks() == by_file.signing_keys().jwks()
@@ -322,6 +334,7 @@ def test_missing_keys_are_made_once_and_for_us_alone(tmp_path: Path) -> None:
         "pseudonym_key": 0o600,
         "session_key": 0o600,
         "signing_key": 0o600,
+        "vault_key": 0o600,
     }
 
 
@@ -329,7 +342,7 @@ def test_a_key_that_is_given_is_not_made(tmp_path: Path) -> None:
     settings = make_missing_keys(tmp_path / "keys", read(AUDIT_KEY=AUDIT))
     assert settings.keys().audit.get_secret_value() == AUDIT
     made = {path.name for path in (tmp_path / "keys").iterdir()}
-    assert made == {"pseudonym_key", "session_key", "signing_key"}
+    assert made == {"pseudonym_key", "session_key", "signing_key", "vault_key"}
 
 
 def test_a_made_key_that_others_could_read_is_refused(tmp_path: Path) -> None:
@@ -343,7 +356,7 @@ def test_keys_that_cannot_be_made_are_told(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("in the way")
     with pytest.raises(ConfigurationInvalid) as caught:
         make_missing_keys(tmp_path / "keys", Settings())
-    assert len(caught.value.issues) == 4
+    assert len(caught.value.issues) == 5
     assert "PLACET_DATA_DIR" in str(caught.value)
 
 

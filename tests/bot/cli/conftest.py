@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from approvals.ask import Ask
-from approvals.model import ApprovalRequest, Caller, KeyId, RequestId, ServiceId
+from approvals.model import ApprovalRequest, Caller, Encrypted, KeyId, RequestId, ServiceId
 from approvals.policy.loader import load_configuration
+from approvals.privacy.vault import Reading
 from approvals.service import ApprovalService
 from approvals.store.health import Demands
 from approvals.store.pipeline import connection_pool
@@ -101,6 +102,12 @@ class Shell:
         return Result(code, out.getvalue(), err.getvalue())
 
 
+def encrypted(kept: object) -> Encrypted:
+    """Words as the store answers them."""
+    assert isinstance(kept, bytes)
+    return Encrypted(kept.decode())
+
+
 @dataclass
 class Office:
     """A deployment whose store runs, and a shell in front of it."""
@@ -119,6 +126,9 @@ class Office:
 
     async def request(self, request: RequestId) -> ApprovalRequest:
         return await self.service.card_facts(request)
+
+    async def reading(self, request: ApprovalRequest) -> Reading:
+        return await self.service.reading(request)
 
     async def entries(self) -> list[dict[str, Any]]:
         return [json.loads(entry) async for entry in self.store.log.entries()]
