@@ -181,7 +181,7 @@ async def test_of_one_outcome_as_many_are_found_as_are_asked_for(
 
 
 async def opened_many(store: Store, count: int) -> None:
-    """Requests at the store itself, a hundred at a time."""
+    """Requests at the store itself, twenty-five at a time."""
 
     async def one(number: int) -> None:
         expires_in = timedelta(minutes=15, seconds=number)
@@ -191,8 +191,8 @@ async def opened_many(store: Store, count: int) -> None:
         answer = await store.records.open(change, change.request.created_at, None)
         assert answer.code == "OK"
 
-    for start in range(0, count, 100):
-        await asyncio.gather(*(one(n) for n in range(start, min(start + 100, count))))
+    for start in range(0, count, 25):
+        await asyncio.gather(*(one(n) for n in range(start, min(start + 25, count))))
 
 
 class CountingRecords(Records):
