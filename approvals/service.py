@@ -35,6 +35,7 @@ from approvals.model import (
     PersonId,
     RequestId,
     Status,
+    TextFinding,
     Vote,
 )
 from approvals.opening import Opened, Openings
@@ -305,6 +306,10 @@ class ApprovalService:
         """The words of a request. To whom they may be shown is for the caller to know."""
         return await self._vault.reading(request)
 
+    def taken_out(self, reason: str | None) -> tuple[TextFinding, ...]:
+        """What the scan takes out of a person's reason. Told to that person alone."""
+        return self._words.taken_out(reason)
+
     async def _key(self, request: RequestId) -> SubjectKey | None:
         stored = await self._commits.load(request)
         return await self._store.subject_keys.of(stored.request)
@@ -314,9 +319,7 @@ class ApprovalService:
     ) -> FullView:
         action = policy.actions.get(request.asked.action)
         declared = action.fields if action else {}
-        warns = policy.defaults.pii_in_text == "warn"
-        marks = self._store.marks
-        return full_view(request, Reading(request, key), declared, marks, warns=warns)
+        return full_view(request, Reading(request, key), declared, self._store.marks)
 
     def _deny_rule(self, request: ApprovalRequest) -> DenyRule | None:
         inquiry = inquiry_of(request.asked, request.service, request.created_at)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from approvals.ask import reason_text
 from approvals.commits import Commits
-from approvals.model import Encrypted, RequestId
+from approvals.model import Encrypted, RequestId, TextFinding
 from approvals.policy.loader import Configuration
 from approvals.privacy.scanner import Scanner
 from approvals.privacy.screening import Screening
@@ -34,6 +34,12 @@ class Words:
     async def reason(self, request: RequestId, place: str, reason: str | None) -> Encrypted | None:
         """A person's reason or comment. Raises `InvalidRequest`, `FoundInText`, `NotFound`."""
         return await self.kept(request, place, reason_text(reason), "/reason")
+
+    def taken_out(self, reason: str | None) -> tuple[TextFinding, ...]:
+        """What the scan takes out of a reason that was accepted, for whoever wrote it."""
+        screening = Screening("mask", self._scanner)
+        screening.text("/reason", reason_text(reason) or "")
+        return screening.check()
 
     async def kept(
         self, request: RequestId, place: str, text: str | None, pointer: str

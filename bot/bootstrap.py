@@ -42,7 +42,7 @@ from bot.deployment import (
 from bot.egress import Egress
 from bot.embedded import EmbeddedStore
 from bot.fellows import own_name
-from bot.notifier import Notifier, Target
+from bot.notifier import Faces, Notifier, Target
 from bot.reload import Reload
 from bot.settings import Settings, make_missing_keys
 from bot.telemetry import Metrics
@@ -263,17 +263,18 @@ def _notifier(parts: Parts, client: Redis) -> Notifier | None:
         parts.service,
         parts.store,
         lambda place: (Target("console", port, place),),
-        draw=messages.channel_card,
-        superseded=messages.superseded,
-        blank=messages.blank,
-        retention=lambda: parts.service.configuration.policy.defaults.chat_retention,
+        faces=Faces(messages.channel_card, messages.blank, messages.superseded),
         metrics=parts.metrics,
     )
 
 
 def _messages(parts: Parts) -> Messages:
-    is_trial = parts.settings.durability == "none"
-    return Messages(lambda: parts.service.configuration.people, is_trial=is_trial)
+    service, is_trial = parts.service, parts.settings.durability == "none"
+    return Messages(
+        lambda: service.configuration.people,
+        pii_in_text=lambda: service.configuration.policy.defaults.pii_in_text,
+        is_trial=is_trial,
+    )
 
 
 async def run_worker(parts: Parts, stop: asyncio.Event) -> None:

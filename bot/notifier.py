@@ -1,7 +1,8 @@
 """Due cards become messages: posted once, then edited to what the record says now.
 
-A card is drawn from the record as loaded in the same call, never from what happened. Refs are read
-before the record: who draws meanwhile changes a ref, which shows when ours is put.
+A card is drawn from the record as loaded in the same call, never from what happened, and blanked by
+the time of the claim. Refs are read before the record: who draws meanwhile changes a ref, which
+shows when ours is put.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from datetime import datetime, timedelta
 
 from approvals.errors import NotFound, StoreFailure
 from approvals.model import ApprovalRequest
-from approvals.privacy.masking import Shown
+from approvals.privacy.masking import ERASED, Shown
 from approvals.service import ApprovalService
 from approvals.store.cards import CardPlace, card_place
 from approvals.store.message_refs import StoredRef
 from approvals.store.store import Store
+from bot.card_times import blank_at, changed_at
 from bot.chat.card import Card
 from bot.chat.port import (
     ChatBusy,
@@ -51,14 +53,26 @@ class Target:
 
 Targets = Callable[[str], Sequence[Target]]
 Draw = Callable[[ApprovalRequest], Card]
-DrawWith = Callable[[ApprovalRequest, Shown | None], Card]
+DrawInFull = Callable[[ApprovalRequest, Shown | None], Card]
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """The cards of a request: while it is told of, with the justification where policy shows it;
+    once it is blanked; and in place of one that was posted twice.
+    """
+
+    full: DrawInFull
+    blank: Draw
+    superseded: Draw
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
     """A member being worked off. `age` is that of the wish: so long it waits after a failure.
 
-    `blank_at`: when the card is to tell no more than that the request is closed.
+    `blank`: the fingerprint of the blank card. `next_face`: when the card is to be blanked, where
+    that is still to come.
     """
 
     at: CardPlace
@@ -66,7 +80,8 @@ class Drawing:
     card: Card
     fingerprint: str
     age: timedelta
-    blank_at: datetime | None
+    blank: str
+    next_face: datetime | None
 
     @property
     def pace(self) -> timedelta:
@@ -93,13 +108,12 @@ class Met:
     rest: timedelta = timedelta()
 
 
-class Notifier:
-    """Works off members of the cards queue. `targets` answers where a place is today.
+Worked = tuple[list[Met], timedelta | None, datetime | None]
+_NOTHING: Worked = ([], None, None)
 
-    `draw` makes the card of a request, with its justification where policy shows it in channels;
-    `superseded` is what takes the place of one posted twice, `blank` of one whose time is up:
-    `retention` after the end.
-    """
+
+class Notifier:
+    """Works off members of the cards queue. `targets` answers where a place is today."""
 
     def __init__(
         self,
@@ -107,10 +121,7 @@ class Notifier:
         store: Store,
         targets: Targets,
         *,
-        draw: DrawWith,
-        superseded: Draw,
-        blank: Draw,
-        retention: Callable[[], timedelta],
+        faces: Faces,
         metrics: Metrics | None = None,
         call_s: float = CALL_S,
     ) -> None:
@@ -118,10 +129,7 @@ class Notifier:
         self._queue = store.cards
         self._refs = store.refs
         self._targets = targets
-        self._draw = draw
-        self._superseded = superseded
-        self._blank = blank
-        self._retention = retention
+        self._faces = faces
         self._metrics = metrics or Metrics()
         self._call_s = call_s
 
@@ -133,17 +141,18 @@ class Notifier:
         began = time.monotonic()
         at = card_place(member)
         try:
-            met, wait = await self._worked_off(at, now) if at else ([], None)
+            met, wait, face = await self._worked_off(at, now) if at else _NOTHING
         except NotFound:
-            met, wait = [], None
+            met, wait, face = _NOTHING
         if wait:  # the failure it is counted from may be long after the claim
             wait += timedelta(seconds=time.monotonic() - began)
-        next_try = None if wait is None else now + wait
+        tries = [] if wait is None else [now + wait]
+        next_try = min([*tries, *([face] if face else [])], default=None)
         if not await self._queue.finish(member, lease_end, next_try) and at:
             await self._doubt(at, met)
 
-    async def _worked_off(self, at: CardPlace, now: datetime) -> tuple[list[Met], timedelta | None]:
-        """What each target met, and how long to wait for the next try."""
+    async def _worked_off(self, at: CardPlace, now: datetime) -> Worked:
+        """What each target met, how long to wait after a failure, and when to blank the card."""
         refs = await self._refs.of(at.request)
         drawing = await self._drawing(at, await self._service.card_facts(at.request), now)
         met = await asyncio.gather(
@@ -153,8 +162,11 @@ class Notifier:
             )
         )
         await self._tell(drawing, met)
-        wait = _wait(drawing.request, met)
-        return met, _until_blank(drawing, met, now) if wait is None else wait
+        stand = [ref for (place, _), ref in refs.items() if place == at.place and ref.stands]
+        if not met:  # nowhere today: a repaired configuration may say where
+            return met, _wait_for_a_target(drawing, stand), drawing.next_face if stand else None
+        is_due = any(one.ref and _awaits_blanking(drawing, one.ref) for one in met)
+        return met, _wait(met), drawing.next_face if is_due else None
 
     async def _doubt(self, at: CardPlace, met: Sequence[Met]) -> None:
         """Somebody else holds the member, and our card may have come after theirs: once more."""
@@ -165,16 +177,21 @@ class Notifier:
             await self._queue.schedule(at.member)
 
     async def _drawing(self, at: CardPlace, request: ApprovalRequest, now: datetime) -> Drawing:
-        over_at = _over_at(request)
-        blank_at = over_at and over_at + self._retention()
-        if blank_at and blank_at <= now:
-            card = self._blank(request)
-            return Drawing(at, request, card, fingerprint(card), now - blank_at, blank_at)
-        why: Shown | None = None
-        if request.policy.show_justification and not request.is_final:
-            why = (await self._service.reading(request)).justification()
-        card = self._draw(request, why)
-        return Drawing(at, request, card, fingerprint(card), now - _changed_at(request), blank_at)
+        blank = self._faces.blank(request)
+        due = blank_at(request, self._service.configuration.policy.defaults.chat_retention)
+        if due and due <= now:
+            known = fingerprint(blank)
+            return Drawing(at, request, blank, known, now - due, known, None)
+        card = self._faces.full(request, await self._justification(request))
+        age = now - changed_at(request)
+        return Drawing(at, request, card, fingerprint(card), age, fingerprint(blank), due)
+
+    async def _justification(self, request: ApprovalRequest) -> Shown | None:
+        """The requester's words, read only where the card is to show them."""
+        if request.is_final or not request.policy.show_justification:
+            return None
+        words = (await self._service.reading(request)).justification()
+        return None if words == ERASED else words
 
     async def _show(self, target: Target, drawing: Drawing, ref: StoredRef | None) -> Met:
         """One target's card; whatever it meets, the others are none the worse."""
@@ -198,7 +215,7 @@ class Notifier:
 
     async def _edit(self, target: Target, drawing: Drawing, ref: StoredRef) -> Met:
         ref = await self._take_back(target, drawing, ref)
-        if ref.drawn == drawing.fingerprint:
+        if ref.drawn in (drawing.fingerprint, drawing.blank):  # what is blank stays so
             return Met(target, ref)
         try:
             await self._update(target, (ref.channel, ref.message), drawing.card)
@@ -219,9 +236,8 @@ class Notifier:
             held = await self._put_standing(target, drawing, posted, ref)
         except StoreFailure:
             # Should it be held after all, the next one finds it drawn by nobody, and draws it.
-            await self._update(
-                target, (posted.channel, posted.id), self._superseded(drawing.request)
-            )
+            superseded = self._faces.superseded(drawing.request)
+            await self._update(target, (posted.channel, posted.id), superseded)
             raise
         if (held.channel, held.message) == (posted.channel, posted.id):
             return await self._drawn(target, drawing, held)
@@ -248,7 +264,7 @@ class Notifier:
             return ref
         for spot in ref.extra:
             try:
-                await self._update(target, spot, self._superseded(drawing.request))
+                await self._update(target, spot, self._faces.superseded(drawing.request))
             except MessageGone as gone:
                 self._note("refused", target, drawing, gone)
         alone = replace(ref, extra=())
@@ -310,41 +326,20 @@ def fingerprint(card: Card) -> str:
     return hashlib.sha256(card.model_dump_json().encode()).hexdigest()[:32]
 
 
-def _changed_at(request: ApprovalRequest) -> datetime:
-    if request.decision:
-        return request.decision.at
-    escalated = (request.created_at + step.after for step in request.escalations)
-    approved = (approval.at for approval in request.approvals)
-    return max((request.created_at, *approved, *escalated, *request.reminders))
+def _awaits_blanking(drawing: Drawing, ref: StoredRef) -> bool:
+    return ref.stands and ref.drawn != drawing.blank
 
 
-def _over_at(request: ApprovalRequest) -> datetime | None:
-    """When nothing more is to be decided or done, at the latest; None before the decision.
-
-    A receipt that comes later does not bring a card back.
-    """
-    if request.decision is None:
-        return None
-    grant = request.grant
-    if grant is None:
-        return request.decision.at
-    if grant.closing:
-        return grant.closing.at
-    # That time ends a grant draws no card anew, so its end is known from the start.
-    return grant.redemptions[-1].at if grant.status == "used" else grant.expires_at
-
-
-def _until_blank(drawing: Drawing, met: Sequence[Met], now: datetime) -> timedelta | None:
-    """How long a card that stands may go on telling what it tells."""
-    stands = any(one.ref and one.ref.stands for one in met)
-    if drawing.blank_at is None or drawing.blank_at <= now or not stands:
-        return None
-    return drawing.blank_at - now
-
-
-def _wait(request: ApprovalRequest, met: Sequence[Met]) -> timedelta | None:
-    """How long until the member is tried again; None when all is as it should be."""
-    if not met:  # nowhere today: a repaired configuration may say where
-        return None if request.is_final else REFUSED_AGAIN
+def _wait(met: Sequence[Met]) -> timedelta | None:
+    """How long until what failed is tried again; None when all is as it should be."""
     waits = [one.wait for one in met if one.wait is not None]
     return max(min(waits), *(one.rest for one in met)) if waits else None
+
+
+def _wait_for_a_target(drawing: Drawing, stand: Sequence[StoredRef]) -> timedelta | None:
+    """How long until the configuration is asked again where a place is."""
+    if not drawing.request.is_final:
+        return REFUSED_AGAIN
+    is_late = drawing.next_face is None
+    waits = is_late and any(_awaits_blanking(drawing, ref) for ref in stand)
+    return drawing.pace_of_refused if waits else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,14 +13,15 @@ from approvals.model import ApprovalRequest
 from approvals.policy.loader import Configuration, load_configuration
 from approvals.privacy.masking import Shown
 from approvals.store.times import from_millis
-from bot.chat.card import Button, Card
-from bot.notifier import CALL_S, Notifier, Target
+from bot.chat.card import Button, Card, Quote
+from bot.notifier import CALL_S, Faces, Notifier, Target
 from tests.configurations import POLICY, write_configuration
 from tests.conftest import Placet
 from tests.servers.recording_port import RecordingPort
 from tests.stories.telling import set_store_time
 
 DESK, DUTY = "C-desk", "C-duty"
+SOON = timedelta(hours=12)  # far longer than any wait after a failure, shorter than a day
 _CHANNELS = """\
 channels:
   desk: {slack: C-desk}
@@ -37,10 +38,9 @@ def notifying(directory: Path) -> Configuration:
     return load_configuration(directory)
 
 
-def draw(request: ApprovalRequest, why: Shown | None = None) -> Card:
+def draw(request: ApprovalRequest, justification: Shown | None = None) -> Card:
     """A card with all that may change on it; a button while there is something to decide."""
     text = f"{request.status}, {len(request.approvals)} of {request.policy.threshold}"
-    text += f", because: {why}" if why else ""
     review = Button(
         action="review",
         label="Review",
@@ -53,8 +53,14 @@ def draw(request: ApprovalRequest, why: Shown | None = None) -> Card:
         title=request.asked.title,
         text=text,
         request=request.id,
+        quotes=(Quote(label="Why", text=justification),) if justification else (),
         buttons=() if request.is_final else (review,),
     )
+
+
+def blank(request: ApprovalRequest) -> Card:
+    """What a card is in the end."""
+    return Card(state="info", title="Closed", text="Closed", request=request.id)
 
 
 def superseded(request: ApprovalRequest) -> Card:
@@ -62,9 +68,7 @@ def superseded(request: ApprovalRequest) -> Card:
     return Card(state="info", title="Posted twice", text="See the other card", request=request.id)
 
 
-def blank(request: ApprovalRequest) -> Card:
-    """What takes the place of a card whose time is up."""
-    return Card(state="info", title="Closed", text="Request is closed", request=request.id)
+FACES = Faces(draw, blank, superseded)
 
 
 @dataclass
@@ -78,8 +82,7 @@ class Cards:
     )
 
     call_s: float = CALL_S
-    face: Callable[[ApprovalRequest, Shown | None], Card] = draw
-    retention: timedelta = timedelta(hours=24)
+    faces: Faces = FACES
 
     def targets(self, place: str) -> list[Target]:
         return [Target("slack", self.port, channel) for channel in self.places.get(place, ())]
@@ -91,10 +94,7 @@ class Cards:
             placet.service,
             placet.store,
             self.targets,
-            draw=self.face,
-            superseded=superseded,
-            blank=blank,
-            retention=lambda: self.retention,
+            faces=self.faces,
             call_s=self.call_s,
         )
 
@@ -114,13 +114,16 @@ class Cards:
             )
 
     async def due(self) -> dict[str, datetime]:
-        """What waits in the queue, and until when; cards that are to go blank much later do not."""
-        soon = await self.placet.store.records.now() + self.retention / 2
+        """What waits to be drawn, and until when; not what is to be blanked one day."""
+        soon = await self.placet.store.records.now() + SOON
+        return {member: at for member, at in (await self.waiting()).items() if at < soon}
+
+    async def waiting(self) -> dict[str, datetime]:
+        """All that waits in the queue, and until when."""
         key = self.placet.store.keys.queue("cards").due
         reply = await self.placet.store.pipeline.run("ZRANGE", key, 0, -1, "WITHSCORES")
         flat = iter(cast("list[bytes]", reply))
-        waiting = {m.decode(): from_millis(at) for m, at in zip(flat, flat, strict=True)}
-        return {member: at for member, at in waiting.items() if at < soon}
+        return {member.decode(): from_millis(at) for member, at in zip(flat, flat, strict=True)}
 
     async def waits_for_the_next_try(self) -> None:
         """Lets the store's time pass until the next card is due."""

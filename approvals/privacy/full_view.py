@@ -38,7 +38,7 @@ class FullView(Frozen):
     `context` is what the service asserts, `context_ignored` what it may not. `said` is what the
     person said who denied or cancelled, `revoking` who took the grant back; `receipt_note` is what
     the service said with its receipt. `masked` is what the scan took out of the request's texts;
-    of a request that `is_erased` nobody's words are left. `is_warned`: policy wants it told.
+    of a request that `is_erased` nobody's words are left.
     """
 
     request: dict[str, JsonValue]
@@ -54,7 +54,6 @@ class FullView(Frozen):
     fields: tuple[ViewedField, ...]
     hidden_fields: int
     is_erased: bool
-    is_warned: bool
     masked: tuple[TextFinding, ...]
     context: dict[str, JsonValue]
     context_ignored: tuple[str, ...]
@@ -74,13 +73,8 @@ def full_view(
     reading: Reading,
     fields: Mapping[str, ShownField],
     marks: Marks,
-    *,
-    warns: bool = False,
 ) -> FullView:
-    """`request` as an entitled person may see it. `fields` are the action's declared ones today.
-
-    `warns`: policy wants people told where a text held personal data.
-    """
+    """`request` as an entitled person may see it. `fields` are the action's declared ones today."""
     asked, personal = request.asked, reading.personal()
     mark = asked.subject_mark
     subject = as_kept(marks.pseudonym(request.id, "subject", mark)) if mark else None
@@ -98,7 +92,6 @@ def full_view(
         fields=tuple(_shown(kept, fields) for kept in (personal.fields if personal else ())),
         hidden_fields=asked.hidden_fields,
         is_erased=personal is None,
-        is_warned=warns and bool(asked.findings),
         masked=asked.findings,
         context=asked.context,
         context_ignored=asked.context_ignored,

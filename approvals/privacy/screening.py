@@ -26,6 +26,11 @@ NAMES: Mapping[str, str] = {
 }
 
 
+def name_of(kind: str) -> str:
+    """A kind in words; one that this version does not know goes by what they all are."""
+    return NAMES.get(kind, "personal data")
+
+
 class Screening:
     """The texts of one call. Give it each text, then `check`: all faults are told at once."""
 

@@ -71,14 +71,14 @@ def steps(request: ApprovalRequest, name: Name) -> Iterator[Step]:
 
 
 def _closed(request: ApprovalRequest, closing: Closing, name: Name) -> Line:
-    if closing.person and closing.reason != "subject_erased":
-        return (name(closing.person), " revoked the access")
+    if closing.person:
+        why = ", because its subject was erased" if closing.reason == "subject_erased" else ""
+        return (name(closing.person), f" revoked the access{why}")
     told = {
         "time": "The time of the access was up",
         "by_service": f"{request.service} ended the access early",
         "receipt": "The access was closed by its receipt",
         "denied_by_policy": "The access was revoked by a deny rule now in force",
-        "subject_erased": "The access was revoked because its subject was erased",
     }
     return (told.get(closing.reason, "The access has ended"),)
 

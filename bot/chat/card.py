@@ -1,7 +1,8 @@
 """What people see, as data: one vocabulary for every platform. Knows no platform.
 
-A plain `str` is ours or policy's own words; `Said` and `Quote` hold somebody else's. A renderer
-shows every text literally: none may reach a markup parser, and only `Who` may become a mention.
+A plain `str` is ours or policy's own words; `Said` and `Quote` hold somebody else's, which only
+`masking` makes `Shown`. A renderer shows every text literally: none may reach a markup parser, and
+only `Who` may become a mention.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ STATE_WORDS: dict[State, str] = {
 
 
 class Said(Frozen):
-    """Somebody else's text on one line, as the masks let it through."""
+    """Somebody else's text on one line, as it may be shown."""
 
     text: Shown
 
@@ -64,7 +65,7 @@ class Fact(Frozen):
 
 
 class Quote(Frozen):
-    """Somebody else's longer text under a label that stands outside of it."""
+    """Somebody else's longer text, as it may be shown, under a label that stands outside of it."""
 
     label: str
     text: Shown

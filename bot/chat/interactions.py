@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from approvals.errors import AlreadyFinal, GrantOver, NotAllowed, PlacetError, ReasonRequired
-from approvals.model import ApprovalRequest, Origin, Person
+from approvals.model import ApprovalRequest, Origin, Person, TextFinding
 from approvals.service import ApprovalService
 from bot.chat.card import Action
 from bot.chat.identity import Identities
@@ -67,7 +67,7 @@ class Interactions:
             click.request, person.id, _origin(click), "approve",
             reason=click.inputs.get("reason"), revision=click.revision,
         )  # fmt: skip
-        await port.reply_privately(click, self._replies.approved(after))
+        await port.reply_privately(click, self._replies.approved(after, self._taken_out(click)))
 
     async def _deny(self, port: ChatPort, click: Click, person: Person) -> None:
         # Without a reason the service checks everything else first, and notes who has no right:
@@ -81,19 +81,22 @@ class Interactions:
             request = await self._service.card_facts(click.request)
             await port.ask(click, self._messages.deny_form(request))
             return
-        await port.reply_privately(click, self._replies.denied(after))
+        await port.reply_privately(click, self._replies.denied(after, self._taken_out(click)))
 
     async def _cancel(self, port: ChatPort, click: Click, person: Person) -> None:
         after = await self._service.cancel_by_person(
             click.request, person.id, _origin(click), reason=click.inputs.get("reason")
         )
-        await port.reply_privately(click, self._replies.cancelled(after))
+        await port.reply_privately(click, self._replies.cancelled(after, self._taken_out(click)))
 
     async def _revoke(self, port: ChatPort, click: Click, person: Person) -> None:
         after = await self._service.grants.revoke(
             click.request, person.id, _origin(click), reason=click.inputs.get("reason")
         )
-        await port.reply_privately(click, self._replies.revoked(after))
+        await port.reply_privately(click, self._replies.revoked(after, self._taken_out(click)))
+
+    def _taken_out(self, click: Click) -> tuple[TextFinding, ...]:
+        return self._service.taken_out(click.inputs.get("reason"))
 
     async def _as_it_is(self, click: Click, error: PlacetError) -> ApprovalRequest | None:
         """The request that a refusal tells of, where it says who was first."""

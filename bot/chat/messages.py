@@ -1,15 +1,13 @@
 """The cards of a request, for a channel, for one person, and in full. Words only, no platform.
 
-A channel card holds policy's words, service, requester, counts, data classes, times, state and id
-(DESIGN decision 9). Justification, subject, fields and reasons are in the review form alone.
+A pending channel card holds policy's words, service, requester, counts, data classes, times, state
+and id (DESIGN decision 9), and the justification where policy says so. A final one holds who, what,
+when and the outcome. Subject, fields and reasons are in the review form alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-
-from pydantic import JsonValue
-from pydantic_core import to_json
 
 from approvals.grants import may_revoke
 from approvals.model import (
@@ -18,13 +16,14 @@ from approvals.model import (
     Escalation,
     Person,
     PersonId,
+    PiiInText,
     Requester,
     Review,
+    TextFinding,
 )
 from approvals.policy.people import People
 from approvals.privacy.full_view import FullView
 from approvals.privacy.masking import Shown, said
-from approvals.privacy.screening import NAMES
 from approvals.standing import (
     all_of,
     asked_next,
@@ -32,6 +31,7 @@ from approvals.standing import (
     may_vote,
     why_no_approval,
 )
+from bot.chat import details
 from bot.chat.access import access, receipt
 from bot.chat.access import steps as access_steps
 from bot.chat.buttons import button, buttons_for, channel_buttons, revoke_button
@@ -52,9 +52,11 @@ from bot.chat.card import (
     many,
     plain,
 )
+from bot.chat.findings import taken_out, taken_out_of_own
 
-_WHY = "Why, in the requester's words"
 _TRIAL = "Trial: the store of this deployment may lose decisions."
+_BY_MISTAKE = "This card was posted twice by mistake."
+_WHY = "Why, in the requester's words"
 _NO_ACCESS = " No access was given."
 _REASON = "Do not write personal data here."
 _WHY_DENIED = Input(name="reason", label="Why is it denied?", hint=_REASON, is_required=True)
@@ -72,28 +74,39 @@ _EXPIRED = {
 
 
 class Messages:
-    """Makes cards. `people` answers today's people.yaml; `is_trial`: durability is `none`."""
+    """Makes cards. `people` answers today's people.yaml, `pii_in_text` how policy takes it today.
 
-    def __init__(self, people: Callable[[], People], *, is_trial: bool = False) -> None:
+    `is_trial`: durability is `none`.
+    """
+
+    def __init__(
+        self,
+        people: Callable[[], People],
+        *,
+        pii_in_text: Callable[[], PiiInText] = lambda: "mask",
+        is_trial: bool = False,
+    ) -> None:
         self._people = people
+        self._pii_in_text = pii_in_text
         self._is_trial = is_trial
 
-    def channel_card(self, request: ApprovalRequest, why: Shown | None = None) -> Card:
+    def channel_card(self, request: ApprovalRequest, justification: Shown | None = None) -> Card:
         """The card that everybody in a channel sees, whatever state the request is in.
 
-        `why` is the justification, where the policy shows it in the channel until the end.
+        `justification` is for where policy shows it; a final card holds none.
         """
         card = self._card(request, channel_buttons(request))
-        if why is None or request.is_final:
+        if justification is None or request.is_final:
             return card
-        return card.model_copy(update={"quotes": (Quote(label=_WHY, text=why),)})
+        return card.model_copy(update={"quotes": (Quote(label=_WHY, text=justification),)})
 
     def blank(self, request: ApprovalRequest) -> Card:
-        """In place of a card whose time in the channel is up: no title, no name."""
-        told = f"Request {request.id} is closed. Its record is kept in the audit."
+        """What a channel card is in the end: without title and names."""
+        closed, kept = f"Request {request.id} is closed", "Its record is kept in the audit."
         return Card(
-            state="info", title="Closed request", text=told, request=request.id, notes=((told,),)
-        )
+            state="info", title=closed, text=f"{closed}. {kept}", request=request.id,
+            notes=((kept,),),
+        )  # fmt: skip
 
     def personal_card(self, request: ApprovalRequest, person: Person) -> Card:
         """The card as one person sees it who may see it: with what they can do, and its story."""
@@ -101,21 +114,23 @@ class Messages:
         return card.model_copy(update={"steps": tuple(self.steps(request))})
 
     def superseded(self, request: ApprovalRequest) -> Card:
-        """In place of a card that was posted twice: no button, and where to look."""
-        title = request.asked.title
-        text = f"This card was posted twice by mistake; another one of this channel counts: {title}"
+        """In place of a card that was posted twice: no button, and where to look.
+
+        Nobody comes back to blank it, so it holds neither title nor names from the start.
+        """
+        title = f"Request {request.id}"
         return Card(
-            state="info", title=title, text=f"{text}. Request {request.id}.", request=request.id,
-            notes=(("This card was posted twice by mistake. Use the other one.",),),
+            state="info", title=title, text=f"{title}: {_BY_MISTAKE} Another one counts.",
+            request=request.id, notes=((f"{_BY_MISTAKE} Use the other one.",),),
         )  # fmt: skip
 
     def review_form(self, request: ApprovalRequest, view: FullView, person: Person) -> Form:
         """All that an entitled person may see, with Approve and Deny for who may still vote."""
         card = self._card(request, ()).model_copy(
             update={
-                "facts": (*self._facts(request), *_details(view)),
-                "notes": (*self._notes(request), *_cautions(view)),
-                "quotes": (*_quotes(view), *self._comments(view)),
+                "facts": (*self._facts(request), *details.facts(view)),
+                "quotes": tuple(details.quotes(view, lambda person: self.who(person).name)),
+                "notes": (*self._notes(request), *details.notes(view, self._pii_in_text())),
                 "steps": tuple(self.steps(request)),
             }
         )
@@ -132,10 +147,6 @@ class Messages:
         return Form(
             title="Review this request", card=card, inputs=(reason,), submits=(approve, deny)
         )
-
-    def _comments(self, view: FullView) -> Iterator[Quote]:
-        for comment in view.comments:
-            yield Quote(label=f"{self.who(comment.person).name}, approving", text=comment.text)
 
     def deny_form(self, request: ApprovalRequest) -> Form:
         """Asks for the reason that a denial needs."""
@@ -180,6 +191,14 @@ class Messages:
         told = asked_next(request) + (" by " if is_plain else ", by ")
         return (told, Moment(at=request.expires_at, is_deadline=True), ".")
 
+    def warnings(self, request: ApprovalRequest, own: Sequence[TextFinding] = ()) -> Iterator[Line]:
+        """What a private reply adds: what was taken out of `own` words, and policy's warning."""
+        mode = self._pii_in_text()
+        if told := taken_out_of_own(own, mode):
+            yield (told,)
+        if mode == "warn" and (told := taken_out(request.asked.findings, mode)):
+            yield (told,)
+
     def who(self, person: PersonId) -> Who:
         """A person by the name of people.yaml, or by id when they are no longer listed."""
         known = self._people().person(person)
@@ -187,9 +206,14 @@ class Messages:
 
     def requester(self, requester: Requester) -> Line:
         """Who asks: a person, or a machine with its owner."""
-        if requester.owner:
-            return (Said(text=said(requester.id)), ", a machine of ", self.who(requester.owner))
-        return (self.who(requester.person) if requester.person else Said(text=said(requester.id)),)
+        if requester.person:
+            return (self.who(requester.person),)
+        machine = Said(text=said(requester.id))
+        return (
+            (machine, ", a machine of ", self.who(requester.owner))
+            if requester.owner
+            else (machine,)
+        )
 
     def _card(self, request: ApprovalRequest, buttons: tuple[Button, ...]) -> Card:
         return Card(
@@ -198,7 +222,7 @@ class Messages:
             text=self._sentence(request),
             request=request.id,
             facts=() if request.is_final else tuple(self._facts(request)),
-            notes=tuple(self._notes(request)),
+            notes=tuple(self._closing(request) if request.is_final else self._notes(request)),
             buttons=buttons,
         )
 
@@ -217,41 +241,50 @@ class Messages:
             until = Moment(at=request.expires_at, is_deadline=True)
             yield Fact(label="Decide by", line=(until,))
 
-    def _notes(self, request: ApprovalRequest) -> Iterator[Line]:
+    def _closing(self, request: ApprovalRequest) -> Iterator[Line]:
+        """All that is left to say in public once a request is final."""
+        yield from self._ended(request)
+        who = self.requester(request.asked.requester)
+        yield ("Asked by ", *who, f" through {request.service}. Request {request.id}")
+        yield from self._trial()
+
+    def _ended(self, request: ApprovalRequest) -> Iterator[Line]:
         if request.decision:
             yield self._decided(request, request.decision)
             # A line of its own: below "Approved", it is what one looks for.
             yield from filter(None, (access(request, self.who)[1:], receipt(request)))
-            who = self.requester(request.asked.requester)
-            yield ("Asked by ", *who, f" through {request.service}. Request {request.id}")
+
+    def _notes(self, request: ApprovalRequest) -> Iterator[Line]:
+        if request.is_final:
+            yield from self._ended(request)
         else:
             for review in request.approvals:
                 yield (self.who(review.person), " approved at ", Moment(at=review.at), ".")
             yield (f"{asked_next(request)}.",)
             yield from _steps_taken(request)
-            why = request.policy.why
-            rule = f"Rule {request.policy.rule}: {why}" if why else f"Rule {request.policy.rule}"
-            yield (f"{rule}. Request {request.id}",)
+        why = request.policy.why
+        rule = f"Rule {request.policy.rule}: {why}" if why else f"Rule {request.policy.rule}"
+        yield (f"{rule}. Request {request.id}",)
+        yield from self._trial()
+
+    def _trial(self) -> Iterator[Line]:
         if self._is_trial:
             yield (_TRIAL,)
 
     def _sentence(self, request: ApprovalRequest) -> str:
         asked = request.asked
-        count = asked.record_count
+        count = None if request.is_final else asked.record_count
         records = "" if count is None else f", {many(count, 'record')}"
         who = plain(self.requester(asked.requester))
         state = self.outcome(request) or (f"{votes(request)}. ", *self.missing(request))
         state = (*state, " ", *receipt(request)) if receipt(request) else state
-        about = f"{asked.title}, asked by {who} through {request.service}"
-        about += "" if request.is_final else records
+        about = f"{asked.title}, asked by {who} through {request.service}{records}"
         heading = "Approval needed: " if not request.is_final else ""
         return f"{heading}{about}. {plain(state)} Request {request.id}."
 
     def _steps(self, request: ApprovalRequest) -> Iterator[Step]:
         asked_by = ("Asked by ", *self.requester(request.asked.requester))
         yield Step(at=request.created_at, line=asked_by)
-        if request.erased_at:
-            yield Step(at=request.erased_at, line=("The words of this request were erased",))
         if request.first_shown_at:
             yield Step(at=request.first_shown_at, line=("Shown to the approvers",))
         for seen in request.views:
@@ -266,6 +299,8 @@ class Messages:
         if request.decision:
             yield Step(at=request.decision.at, line=(_OUTCOMES[request.decision.outcome],))
         yield from access_steps(request, self.who)
+        if request.erased_at:
+            yield Step(at=request.erased_at, line=("Words erased",))
 
     def _by(self, request: ApprovalRequest) -> Line:
         by = request.decision.by if request.decision else ()
@@ -330,52 +365,3 @@ def _verb(request: ApprovalRequest, review: Review) -> str:
         return " denied"
     stages = len(request.policy.stages)
     return f" approved in stage {review.stage + 1} of {stages}" if stages > 1 else " approved"
-
-
-def _details(view: FullView) -> Iterator[Fact]:
-    for label, value in (
-        ("Name given by the service", view.given_name),
-        ("Subject", view.subject),
-        ("Ticket", view.ticket),
-        ("Purpose", view.purpose),
-    ):
-        if value:
-            yield Fact(label=label, line=(Said(text=value),))
-    for field in view.fields:
-        yield Fact(label=f"Field {field.name}", line=(Said(text=field.value),))
-    if view.hidden_fields:
-        yield Fact(label="Not shown", line=(many(view.hidden_fields, "more field"),))
-    # Of where somebody is and what they hold Placet knows only what the service says.
-    for name, claim in view.context.items():
-        yield Fact(label=f"{name}, says the service", line=(Said(text=_shown(claim)),))
-    if view.context_ignored:
-        ignored = ", ".join(view.context_ignored)
-        yield Fact(label="Not believed of the service", line=(ignored,))
-
-
-def _cautions(view: FullView) -> Iterator[Line]:
-    """What an approver must know of the words they read."""
-    if view.is_erased:
-        yield ("The words of this request are erased.",)
-    if view.masked:
-        found = ", ".join(f"{NAMES[one.kind]} ({one.pointer})" for one in view.masked)
-        yield (f"Masked by the scan: {found}.",)
-        if view.is_warned:
-            yield ("Ask the service to leave personal data out of its texts.",)
-
-
-def _quotes(view: FullView) -> Iterator[Quote]:
-    yield Quote(label=_WHY, text=view.justification)
-    if view.said:
-        label = (
-            "Why it was denied" if view.request["status"] == "denied" else "Why it was cancelled"
-        )
-        yield Quote(label=label, text=view.said)
-    if view.revoking:
-        yield Quote(label="Why the access was revoked", text=view.revoking)
-    if view.receipt_note:
-        yield Quote(label="With the receipt, in the service's words", text=view.receipt_note)
-
-
-def _shown(value: JsonValue) -> Shown:
-    return said(value if isinstance(value, str) else to_json(value).decode())

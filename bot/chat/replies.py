@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from approvals.errors import (
     AlreadyFinal,
     AlreadyReviewed,
     DeniedByPolicy,
+    FoundInText,
     GrantExpired,
     GrantOver,
     InvalidRequest,
@@ -14,15 +17,20 @@ from approvals.errors import (
     NotReviewed,
     OwnRequest,
     PlacetError,
+    SecretFound,
     StaleRevision,
     StoreFailure,
 )
-from approvals.model import ApprovalRequest
+from approvals.model import ApprovalRequest, TextFinding
 from bot.chat.access import access
 from bot.chat.card import Card, Line, Moment, State, plain
+from bot.chat.findings import kinds
 from bot.chat.messages import Messages, votes
 
 _NOTHING_CHANGED = "Nothing was changed."
+_NOTHING_RECORDED = "Nothing of it was recorded, and nothing was changed."
+_LEAVE_OUT = "Leave it out and send the reason again."
+_EXPOSED = "Leave it out, and replace it wherever it is used."
 # A vote may be recorded and only its confirmation lost, so this must not say that nothing changed.
 _OUTCOME_UNKNOWN = (
     "The store could not do it, or could not say that it did. "
@@ -40,32 +48,32 @@ _NEXT: dict[type[PlacetError], str] = {
 
 
 class Replies:
-    """Answers to one person, in full sentences."""
+    """Answers to one person, in full sentences. `own`: what was taken out of their own words."""
 
     def __init__(self, messages: Messages) -> None:
         self._messages = messages
 
-    def approved(self, request: ApprovalRequest) -> Card:
+    def approved(self, request: ApprovalRequest, own: Sequence[TextFinding] = ()) -> Card:
         """Their approval counts, and what is still missing."""
         if request.is_final:
-            return self._told(request, ("You approved it.", " ", *self._outcome(request)))
+            return self._told(request, ("You approved it.", " ", *self._outcome(request)), own)
         count: Line = (f"Your approval counts: {votes(request)}. ",)
-        return self._told(request, (*count, *self._messages.missing(request)))
+        return self._told(request, (*count, *self._messages.missing(request)), own)
 
-    def denied(self, request: ApprovalRequest) -> Card:
+    def denied(self, request: ApprovalRequest, own: Sequence[TextFinding] = ()) -> Card:
         """Their denial ended the request."""
         line = (f"You denied it. {_told_to(request)} No access was given.",)
-        return self._told(request, line)
+        return self._told(request, line, own)
 
-    def cancelled(self, request: ApprovalRequest) -> Card:
+    def cancelled(self, request: ApprovalRequest, own: Sequence[TextFinding] = ()) -> Card:
         """They took the request back."""
-        return self._told(request, (f"The request is cancelled. {_told_to(request)}",))
+        return self._told(request, (f"The request is cancelled. {_told_to(request)}",), own)
 
-    def revoked(self, request: ApprovalRequest) -> Card:
+    def revoked(self, request: ApprovalRequest, own: Sequence[TextFinding] = ()) -> Card:
         """They took the access back."""
         is_used = request.grant is not None and bool(request.grant.redemptions)
         done = " What was done under it stays done." if is_used else " It had not been used."
-        return self._told(request, (f"You revoked the access. {_told_to(request)}{done}",))
+        return self._told(request, (f"You revoked the access. {_told_to(request)}{done}",), own)
 
     def refused(self, error: PlacetError, request: ApprovalRequest | None = None) -> Card:
         """Why it does not count, as far as is known, who was first, and what to do next."""
@@ -79,6 +87,8 @@ class Replies:
             return _card("refused", request, (error.detail,))
         if isinstance(error, StoreFailure):
             return _card("refused", request, (_OUTCOME_UNKNOWN,))
+        if isinstance(error, FoundInText):
+            return _card("refused", request, (_found(error),))
         next_step = next((_NEXT[kind] for kind in type(error).__mro__ if kind in _NEXT), "")
         said = error.detail
         if isinstance(error, InvalidRequest):  # a person typed it: no pointers, only what is wrong
@@ -98,8 +108,13 @@ class Replies:
             told = (" The time of the access was up at ", Moment(at=grant.expires_at), ".")
         return (*told, f" {_NOTHING_CHANGED}")
 
-    def _told(self, request: ApprovalRequest, line: Line) -> Card:
-        return _card("info", request, line)
+    def _told(self, request: ApprovalRequest, line: Line, own: Sequence[TextFinding]) -> Card:
+        return _card("info", request, line, *self._messages.warnings(request, own))
+
+
+def _found(error: FoundInText) -> str:
+    remedy = _EXPOSED if isinstance(error, SecretFound) else _LEAVE_OUT
+    return f"Your reason holds {kinds(error.found)}. {remedy} {_NOTHING_RECORDED}"
 
 
 def _told_to(request: ApprovalRequest) -> str:
@@ -107,7 +122,8 @@ def _told_to(request: ApprovalRequest) -> str:
     return f"{request.service} {how}."
 
 
-def _card(state: State, request: ApprovalRequest | None, line: Line) -> Card:
+def _card(state: State, request: ApprovalRequest | None, *lines: Line) -> Card:
     title = request.asked.title if request else "Placet"
     where = request.id if request else None
-    return Card(state=state, title=title, text=plain(line), request=where, notes=(line,))
+    text = " ".join(map(plain, lines))
+    return Card(state=state, title=title, text=text, request=where, notes=lines)

@@ -18,10 +18,11 @@ from approvals.privacy.scanner import Scanner
 from approvals.service import ApprovalService
 from approvals.store.store import Store
 from approvals.words import own_reason
+from bot.chat.findings import taken_out_of_own
 from bot.cli.wording import Naming
 from bot.deployment import configuration_in, open_within_reach, reached
 from bot.settings import Settings
-from bot.terminal import OutputLost, Terminal
+from bot.terminal import OutputLost, Terminal, wrapped
 
 FINE, FAILED, WRONG_USAGE, UNREACHABLE = 0, 1, 2, 3
 UNKNOWN_PERSON = "No such person in people.yaml."
@@ -100,6 +101,13 @@ def tell_done(
             terminal.tell(data)
         else:
             terminal.say(*lines)
+
+
+def taken_out_of(reason: str | None, at: Deployment, width: int) -> list[str]:
+    """Tells whoever gave a reason what the scan has taken out of it."""
+    mode = at.configuration.policy.defaults.pii_in_text
+    told = taken_out_of_own(at.service.taken_out(reason), mode)
+    return wrapped(told, width) if told else []
 
 
 def add_actor(parser: ArgumentParser, *, required: bool = True) -> None:

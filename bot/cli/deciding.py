@@ -30,6 +30,7 @@ from bot.cli.command import (
     origin,
     request_id,
     some_text,
+    taken_out_of,
     tell_done,
 )
 from bot.terminal import Terminal, shortened, table, wrapped
@@ -150,7 +151,7 @@ async def _viewed(arguments: Namespace, terminal: Terminal, wanted: RequestId) -
         if not arguments.yes and (arguments.json or not terminal.output.isatty()):
             # Standard output goes elsewhere, and who is asked must see what it is about.
             now = await at.store.records.now()
-            terminal.complain(*wording.details(view, request, at.naming, now, terminal.width))
+            terminal.complain(*_details(view, request, at, now, terminal.width))
         elif not arguments.json:
             await _print_view(view, request, at, terminal, is_json=False)
         return view
@@ -178,7 +179,10 @@ async def _voted(arguments: Namespace, terminal: Terminal, vote: Vote, view: Ful
             f"Your vote counts: {vote}.",
             is_json=arguments.json,
             data={**callback_data(after), "view": _view_data(view)},
-            lines=_outcome(after, at, terminal.width),
+            lines=[
+                *_outcome(after, at, terminal.width),
+                *taken_out_of(arguments.reason, at, terminal.width),
+            ],
         )
 
 
@@ -200,7 +204,10 @@ def _cancel(arguments: Namespace, terminal: Terminal) -> int:
                 "The request is cancelled.",
                 is_json=arguments.json,
                 data=callback_data(after),
-                lines=_outcome(after, at, terminal.width),
+                lines=[
+                    *_outcome(after, at, terminal.width),
+                    *taken_out_of(arguments.reason, at, terminal.width),
+                ],
             )
 
     asyncio.run(cancelled())
@@ -214,7 +221,14 @@ async def _print_view(
         terminal.tell(_view_data(view))
         return
     now = await at.store.records.now()
-    terminal.say(*wording.details(view, request, at.naming, now, terminal.width))
+    terminal.say(*_details(view, request, at, now, terminal.width))
+
+
+def _details(
+    view: FullView, request: ApprovalRequest, at: Deployment, now: datetime, width: int
+) -> list[str]:
+    mode = at.configuration.policy.defaults.pii_in_text
+    return wording.details(view, request, at.naming, now, width, pii_in_text=mode)
 
 
 def _view_data(view: FullView) -> Json:

@@ -23,6 +23,7 @@ from approvals.policy.loader import Configuration, Reading
 from approvals.policy.replaying import outcome
 from approvals.policy.supposing import faults_of, suppose
 from approvals.policy.yaml_source import parse_source
+from bot.chat.asker import shown_id
 from bot.cli.command import FINE, WrongUsage, request_id
 from bot.cli.policy_files import directory_meant, reading_of, tell_faults
 from bot.cli.policy_store import Records, records
@@ -152,7 +153,7 @@ async def _recorded(
     inquiry = inquiry_of(request.asked, request.service, request.created_at)
     known = at.reading.configuration
     who = request.asked.requester
-    named = Naming(known.people).requester(who) if known else who.id
+    named = Naming(known.people).requester(who) if known else shown_id(who)
     shown = {**_NOT_ON_THE_CARD, "requester.id": named}
     one = explained(inquiry, rulebook, f"key {request.key_id}", shown)
     ended = await _ended_by(at, request, one)

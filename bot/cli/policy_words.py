@@ -14,12 +14,14 @@ from approvals.model import MatchedPolicy
 from approvals.policy.analysis import Part, Rulebook, Terms, Trial
 from approvals.policy.inquiry import Inquiry
 from approvals.policy.values import written
+from approvals.privacy import masking
 from bot.terminal import shortened, wrapped
 
 _PARTS: Mapping[Part, str] = {"deny": "deny pass", "rule": "rules", "shadow": "shadow"}
 _TRUTHS = {True: "TRUE", False: "false", None: "ERROR"}
 _ORIGINS = {"action": "the action", "default": "default", "placet": "Placet"}
 _HIDDEN = "not shown"
+_WRITTEN_BY_SERVICES = frozenset({"request.data_classes"})  # of those that are shown at all
 _MOST_ID, _MOST_VALUE = 32, 60  # columns
 _PART_WIDTH, _TRUTH_WIDTH = 11, 7
 
@@ -62,7 +64,8 @@ class Explained:
             return self.rulebook.policy.defaults.timezone
         if name not in self.inquiry.values:
             return None
-        return shortened(_quoted(self.inquiry.values[name]), _MOST_VALUE)
+        value = shortened(_quoted(self.inquiry.values[name]), _MOST_VALUE)
+        return masking.said(value) if name in _WRITTEN_BY_SERVICES else value
 
 
 def explained(

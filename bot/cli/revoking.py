@@ -21,6 +21,7 @@ from bot.cli.command import (
     deployment,
     granted_id,
     origin,
+    taken_out_of,
     tell_done,
 )
 from bot.terminal import Terminal, wrapped
@@ -53,7 +54,10 @@ def _revoke(arguments: Namespace, terminal: Terminal) -> int:
                 "The grant is revoked.",
                 is_json=arguments.json,
                 data=wording.card_data(after, at.naming),
-                lines=wrapped(_told(after), terminal.width),
+                lines=[
+                    *wrapped(_told(after), terminal.width),
+                    *taken_out_of(arguments.reason, at, terminal.width),
+                ],
             )
 
     asyncio.run(revoked())

@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-
-from pydantic import JsonValue
 
 from approvals.answer import (
     Json,
@@ -19,12 +16,15 @@ from approvals.answer import (
     receipt_due_at,
     receipt_missed_at,
 )
-from approvals.model import ApprovalRequest, Grant, PersonId, Requester
+from approvals.model import ApprovalRequest, Grant, PersonId, PiiInText, Requester
 from approvals.policy.people import People
 from approvals.privacy.full_view import FullView
-from approvals.privacy.screening import NAMES
+from approvals.privacy.masking import ERASED, Shown, said, scanned
 from approvals.standing import all_of, any_of, asked_next, open_stage
+from bot.chat.asker import shown_id
 from bot.chat.card import many
+from bot.chat.details import ERASED_WORDS
+from bot.chat.findings import taken_out
 from bot.terminal import wrapped
 
 _MARGIN, _LABEL = 2, 12  # the widths of the left columns
@@ -47,7 +47,7 @@ _CLOSINGS = {
     "by_approver": "an approver",
     "by_admin": "an admin",
     "denied_by_policy": "by a deny rule now in force",
-    "subject_erased": "its subject was erased",
+    "subject_erased": "because its subject was erased",
 }
 
 Row = tuple[str, str]  # a label and its text; further rows of one label have an empty one
@@ -67,7 +67,7 @@ class Naming:
     def requester(self, requester: Requester) -> str:
         """`Jonas Berg (okta:00u1)`, or a machine with its owner."""
         if requester.owner:
-            return f"{requester.id}, a machine of {self.person(requester.owner)}"
+            return f"{shown_id(requester)}, a machine of {self.person(requester.owner)}"
         known = self._people.person(requester.person) if requester.person else None
         return f"{known.name} ({requester.id})" if known else requester.id
 
@@ -77,11 +77,12 @@ def card_data(request: ApprovalRequest, naming: Naming) -> Json:
     asked, grant = request.asked, request.grant
     return {
         **callback_data(request),
+        "requester": {"id": shown_id(asked.requester)},
         "grant": grant_story(request, grant) if grant else None,
         "title": asked.title,
         "requester_name": naming.requester(asked.requester),
         "record_count": asked.record_count,
-        "data_classes": list(asked.data_classes),
+        "data_classes": list(map(said, asked.data_classes)),
     }
 
 
@@ -92,10 +93,16 @@ def card(request: ApprovalRequest, naming: Naming, now: datetime, width: int) ->
 
 
 def details(
-    view: FullView, request: ApprovalRequest, naming: Naming, now: datetime, width: int
+    view: FullView,
+    request: ApprovalRequest,
+    naming: Naming,
+    now: datetime,
+    width: int,
+    *,
+    pii_in_text: PiiInText = "mask",
 ) -> list[str]:
-    """Everything an entitled person may see, masked."""
-    rows = [*_who(request, naming), *_row("why", view.justification)]
+    """Everything an entitled person may see, masked. `pii_in_text` is how policy takes it today."""
+    rows = [*_who(request, naming), *_why(view, pii_in_text)]
     rows += _row("named as", f"{view.given_name} (by the service)") if view.given_name else []
     for label, value in (("subject", view.subject), ("ticket", view.ticket)):
         rows += _row(label, value) if value else []
@@ -105,19 +112,30 @@ def details(
         rows += _row("not shown", count(view.hidden_fields, "more field"))
     says = f"(says {request.service})"
     rows += _row(
-        "context", *(f"{name}: {_plain(one)} {says}" for name, one in view.context.items())
+        "context", *(f"{name}: {scanned(one)} {says}" for name, one in view.context.items())
     )
     rows += _row("ignored", *(f"{name} {says}, not believed" for name in view.context_ignored))
     rows += _state(request, naming, now)
-    for comment in view.comments:
-        rows += _row("comment", f"{naming.person(comment.person)}: {comment.text}")
-    if view.is_erased:
-        rows += _row("erased", "the words of this request are gone")
-    rows += _row("masked", *(f"{NAMES[one.kind]} ({one.pointer})" for one in view.masked))
-    said = (("in words", view.said), ("revoking", view.revoking), ("noted", view.receipt_note))
-    for label, words in said:
-        rows += _row(label, words) if words else []
+    rows += _words(view, naming)
     return [_head(request), *_laid_out(rows, width)]
+
+
+def _why(view: FullView, pii_in_text: PiiInText) -> Iterator[Row]:
+    yield from _row("why", ERASED_WORDS if view.is_erased else view.justification)
+    if told := taken_out(view.masked, pii_in_text):
+        yield from _row("scan", told)
+
+
+def _words(view: FullView, naming: Naming) -> Iterator[Row]:
+    """What people and the service wrote later; of what is erased nothing."""
+    told: list[tuple[str, str, Shown | None]] = [
+        ("comment", f"{naming.person(each.person)}: ", each.text) for each in view.comments
+    ]
+    told += [("in words", "", view.said), ("revoking", "", view.revoking)]
+    told += [("noted", "", view.receipt_note)]
+    for label, whose, text in told:
+        if text and text != ERASED:
+            yield from _row(label, whose + text)
 
 
 def state_of(request: ApprovalRequest, naming: Naming) -> str:
@@ -199,7 +217,7 @@ def _who(request: ApprovalRequest, naming: Naming) -> Iterator[Row]:
     if asked.record_count is not None:
         yield from _row("records", f"{asked.record_count:,}")
     if asked.data_classes:
-        yield from _row("data", ", ".join(asked.data_classes))
+        yield from _row("data", said(", ".join(asked.data_classes)))
 
 
 def _state(request: ApprovalRequest, naming: Naming, now: datetime) -> Iterator[Row]:
@@ -222,6 +240,8 @@ def _state(request: ApprovalRequest, naming: Naming, now: datetime) -> Iterator[
         yield from _row("grant", grant_state(request, request.grant, naming, now))
         yield from _uses(request, request.grant)
         yield from _receipt(request, request.grant, now)
+    if request.erased_at:
+        yield from _row("erased", f"nobody's words are kept, {clock(request.erased_at)}")
 
 
 def _uses(request: ApprovalRequest, grant: Grant) -> Iterator[Row]:
@@ -277,7 +297,3 @@ def _laid_out(rows: Iterable[Row], width: int) -> Iterator[str]:
         first, *more = wrapped(text, width - _MARGIN - _LABEL)
         yield f"{'':{_MARGIN}}{label:{_LABEL}}{first}".rstrip()
         yield from (f"{'':{_MARGIN + _LABEL}}{line}" for line in more)
-
-
-def _plain(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

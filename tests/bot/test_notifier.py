@@ -20,7 +20,7 @@ from bot.telemetry import Metrics
 from bot.worker import Worker
 from tests.calling_back import postman, working
 from tests.conftest import ANNA, CLEO, CRM, Placet
-from tests.notifying import DESK, DUTY, Cards, blank, draw, notifying, superseded
+from tests.notifying import DESK, DUTY, FACES, Cards, draw, notifying
 from tests.servers.recording_port import (
     Fault,
     RecordingPort,
@@ -559,10 +559,7 @@ async def test_what_was_worked_is_counted(placet: Placet, port: RecordingPort) -
         placet.service,
         placet.store,
         lambda _: [Target("slack", port, DESK)],
-        draw=draw,
-        superseded=superseded,
-        blank=blank,
-        retention=timedelta,
+        faces=FACES,
         metrics=metrics,
     )
     request = await asks(placet)

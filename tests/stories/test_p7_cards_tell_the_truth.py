@@ -15,6 +15,7 @@ from approvals.errors import Refusal
 from approvals.model import ApprovalRequest, Vote
 from approvals.policy.loader import Configuration
 from bot.chat.messages import Messages
+from bot.notifier import Faces
 from tests.conftest import ANNA, BEN, CLEO, CLI, CRM, JONAS, Placet
 from tests.notifying import DESK, DUTY, Cards, notifying
 from tests.servers.recording_port import Fault, RecordingPort, breaks, busy, loses_the_reply
@@ -115,7 +116,8 @@ async def _ends(placet: Placet, request: ApprovalRequest, ending: str) -> Approv
 async def test_what_became_of_the_access_stands_on_the_card_without_a_button(
     placet: Placet, cards: Cards, port: RecordingPort, way: str, told: str
 ) -> None:
-    cards.face = Messages(lambda: placet.service.configuration.people).channel_card
+    messages = Messages(lambda: placet.service.configuration.people)
+    cards.faces = Faces(messages.channel_card, messages.blank, messages.superseded)
     request = await asks(placet)
     await cards.goes_round()
     approved = await looks_and_votes(placet, ANNA, request.id)
@@ -136,6 +138,29 @@ async def test_what_became_of_the_access_stands_on_the_card_without_a_button(
     (card,) = port.cards(DESK)
     assert (card.state, told in card.text) == ("approved", True)
     assert port.live(DESK) == []
+
+
+async def test_a_day_later_no_channel_names_the_request_or_anybody(
+    placet: Placet, cards: Cards, port: RecordingPort
+) -> None:
+    messages = Messages(lambda: placet.service.configuration.people)
+    cards.faces = Faces(messages.channel_card, messages.blank, messages.superseded)
+    request = await asks(placet)
+    await cards.goes_round()
+    after = await looks_and_votes(placet, BEN, request.id, "deny", "Wrong ticket")
+    await falls_quiet(cards)
+    (card,) = port.cards(DESK)
+    assert ("Ben Okafor" in card.text, request.asked.title in card.text) == (True, True)
+
+    assert after.decision is not None
+    await set_store_time(placet, after.decision.at + timedelta(hours=24))
+    await falls_quiet(cards)
+
+    (card,) = port.cards(DESK)
+    assert card.text == f"Request {request.id} is closed. Its record is kept in the audit."
+    assert (card.heading, card.buttons) == (f"Note: Request {request.id} is closed", ())
+    shown = card.model_dump_json()
+    assert not [word for word in ("Ben", "Jonas", "crm", request.asked.title) if word in shown]
 
 
 async def test_after_a_restart_the_same_message_is_edited(

@@ -16,6 +16,7 @@ from approvals.inbox import Inbox
 from approvals.model import ApprovalRequest, Origin, Person, RequestId, Status, Vote
 from approvals.service import ApprovalService
 from approvals.standing import has_viewed, may_approve, may_vote
+from bot.chat.asker import shown_id
 from bot.chat.console.board import MOST_FINAL, MOST_PENDING
 from bot.chat.console.sessions import Sessions
 from bot.web.body import parse_object, read_body
@@ -162,6 +163,7 @@ def json_answer(data: object, headers: dict[str, str] | None = None) -> Response
 def _item(request: ApprovalRequest, person: Person) -> Json:
     return {
         **callback_data(request),
+        "requester": {"id": shown_id(request.asked.requester)},
         "title": request.asked.title,
         "may_decide": may_vote(request, person),
         "may_approve": may_approve(request, person),

@@ -7,13 +7,11 @@ from datetime import timedelta
 from approvals import grants, lifecycle
 from approvals.change import DenyRule, Receipting, Redeeming, TakingBack
 from approvals.model import ApprovalRequest, MatchedPolicy, Person, ReceiptOutcome
-from approvals.privacy import vault
-from approvals.privacy.vault import RECEIPT
+from tests import words
 from tests.approvals.samples import ANNA, NOW, policy
 from tests.bot.chat.records import CANARIES, CONSOLE, MINUTE, after, opened, voted
-from tests.words import words
 
-REVOKED, NOTE = "canary-revoker-words", "canary-receipt-note"
+REVOKING, NOTE = "canary-revoker-words", "canary-receipt-note"
 WITHIN = 5 * MINUTE
 RECEIPTED = policy(receipt_within=WITHIN)
 
@@ -41,7 +39,7 @@ def receipted(
     minutes: float = 4,
     outcome: ReceiptOutcome = "succeeded",
 ) -> ApprovalRequest:
-    receipting = Receipting(records, outcome, words(NOTE, RECEIPT))
+    receipting = Receipting(records, outcome, words.receipt_note(NOTE))
     return grants.give_receipt(request, receipting, NOW + at(minutes)).request
 
 
@@ -57,9 +55,8 @@ def ended(request: ApprovalRequest, minutes: float = 5) -> ApprovalRequest:
 
 
 def revoked(request: ApprovalRequest, person: Person, minutes: float = 5) -> ApprovalRequest:
-    return grants.revoke(
-        request, TakingBack(person, CONSOLE, words(REVOKED, vault.REVOKING)), NOW + at(minutes)
-    ).request
+    revoking = TakingBack(person, CONSOLE, words.revoking(REVOKING))
+    return grants.revoke(request, revoking, NOW + at(minutes)).request
 
 
 def revoked_by_rule(request: ApprovalRequest) -> ApprovalRequest:

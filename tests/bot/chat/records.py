@@ -9,9 +9,8 @@ from approvals.change import Change, DenyRule, TakingBack, Voting
 from approvals.model import ApprovalRequest, MatchedPolicy, Origin, Person, PersonId, Requester
 from approvals.policy.people import People, PeopleDocument
 from approvals.privacy.personal import KeptField
-from approvals.privacy.vault import CANCELLING, review_place
-from tests.approvals.samples import ANNA, BEN, CLEO, NOW, asked, opening, policy
-from tests.words import personal, words
+from tests import words
+from tests.approvals.samples import ADMIN, ANNA, BEN, CLEO, NOW, asked, opening, policy
 
 CONSOLE = Origin(via="console")
 # Each of them must stay out of channels, and each is told apart from the others.
@@ -22,8 +21,7 @@ CANARIES = {
     "purpose": "canary-purpose",
     "given_name": "canary-given-name",
     "plain": "canary-plain-param",
-    "email": "canary-local@canary-domain.example",
-    "undeclared": "canary-undeclared-param",
+    "email": "c***@c***.example",
     "context": "canary-context",
     "ignored": "canary.ignored",
     "approving": "canary-approver-words",
@@ -47,11 +45,20 @@ def people(*gone: str) -> People:
 
 
 def requester(**changes: object) -> Requester:
-    person = {"id": "okta:00u1", "person": "jonas"}
-    return Requester.model_validate(person | changes)
+    return Requester.model_validate({"id": "okta:00u1", "person": "jonas"} | changes)
 
 
 MACHINE = requester(id="job:nightly", person=None, owner="ben")
+FIELDS = (
+    KeptField(name="format", show="plain", value=CANARIES["plain"]),
+    KeptField(name="email", show="mask_email", value=CANARIES["email"]),
+)
+PERSONAL = words.personal(
+    CANARIES["justification"],
+    ticket=CANARIES["ticket"],
+    given_name=CANARIES["given_name"],
+    fields=FIELDS,
+)
 
 
 def opened(
@@ -65,13 +72,7 @@ def opened(
         **{
             "title": "Export customer records",
             "requester": requester(),
-            "personal": personal(
-                CANARIES["justification"],
-                KeptField(name="format", show="plain", value=CANARIES["plain"]),
-                KeptField(name="email", show="mask_email", value="c***@c***.example"),
-                ticket=CANARIES["ticket"],
-                given_name=CANARIES["given_name"],
-            ),
+            "personal": PERSONAL,
             "subject_mark": CANARIES["subject"],
             "purpose": CANARIES["purpose"],
             "record_count": 1240,
@@ -100,7 +101,7 @@ def voted(
     request: ApprovalRequest, person: Person, minutes: int = 2, *, against: bool = False
 ) -> ApprovalRequest:
     """`person` has looked and voted, with words that stay out of channels."""
-    said = words(CANARIES["denying" if against else "approving"], review_place(person.id))
+    said = words.reviewing(person.id, CANARIES["denying" if against else "approving"])
     vote = Voting(person, CONSOLE, "deny" if against else "approve", said, request.revision)
     seen = looked(request, person, minutes - 1)
     return lifecycle.review(seen, vote, NOW + minutes * MINUTE).request
@@ -130,7 +131,7 @@ def undeliverable() -> ApprovalRequest:
 
 
 def cancelled_by(person: Person) -> ApprovalRequest:
-    cancelling = TakingBack(person, CONSOLE, words(CANARIES["note"], CANCELLING))
+    cancelling = TakingBack(person, CONSOLE, words.cancelling(CANARIES["note"]))
     return lifecycle.cancel_by_person(opened(), cancelling, NOW + MINUTE).request
 
 
@@ -138,12 +139,10 @@ def cancelled_by_service() -> ApprovalRequest:
     return lifecycle.cancel_by_service(opened(), NOW + MINUTE).request
 
 
-def erased() -> ApprovalRequest:
-    """Cancelled because its data subject was forgotten."""
-    request = cancelled_by_service()
-    assert request.decision is not None
-    ended = request.decision.model_copy(update={"reason": "subject_erased"})
-    return request.model_copy(update={"decision": ended})
+def erased(request: ApprovalRequest | None = None, minutes: int = 1) -> ApprovalRequest:
+    """Its data subject was forgotten, and what was still to happen ended by it."""
+    erasing = TakingBack(ADMIN, CONSOLE)
+    return after(lifecycle.erase(request or opened(), erasing, NOW + minutes * MINUTE))
 
 
 def after(change: Change | None) -> ApprovalRequest:

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from approvals.errors import NotAllowed, NotConfirmed, StoreUnavailable
-from approvals.model import ApprovalRequest, Origin, Person, PersonId, RequestId
+from approvals.errors import NotConfirmed, StoreUnavailable
+from approvals.model import ApprovalRequest, Origin, Person, PersonId, PiiInText, RequestId
 from approvals.policy.loader import load_configuration
 from approvals.policy.people import People
+from approvals.privacy.vault import Reading
 from approvals.service import ApprovalService
 from approvals.store.health import Demands
 from approvals.store.pipeline import connection_pool
@@ -25,9 +26,10 @@ from bot.chat.interactions import Interactions
 from bot.chat.messages import Messages
 from bot.chat.port import ChatBusy, ChatPort, ChatUser, Click, Platform
 from tests.bot.chat.recording_port import RecordingPort
-from tests.configurations import ASKED_BECAUSE, PEOPLE, POLICY, write_configuration
+from tests.configurations import PEOPLE, POLICY, write_configuration
 from tests.conftest import ANNA, BEN, BILLING, CLEO, CRM, JONAS, OLGA, SECRETS, Placet
 from tests.stories.telling import asks, history, looks_and_votes, passes, time_works
+from tests.words import JUSTIFICATION
 
 PLATFORMS: tuple[Platform, ...] = ("slack", "teams", "console")
 NOBODY = PersonId("nobody")
@@ -102,6 +104,10 @@ class Desk:
     async def state(self, request: ApprovalRequest) -> ApprovalRequest:
         return await self.placet.service.card_facts(request.id)
 
+    async def words(self, request: ApprovalRequest) -> Reading:
+        """What people have said about a request."""
+        return await self.placet.service.reading(await self.state(request))
+
     async def audited(self) -> list[dict[str, Any]]:
         """What the log has of refused rights."""
         await self.placet.store.system.close()
@@ -117,7 +123,11 @@ def desk_over(
     def people() -> People:
         return placet.service.configuration.people
 
-    interactions = Interactions(service, Everywhere(people), Messages(people))
+    def pii_in_text() -> PiiInText:
+        return placet.service.configuration.policy.defaults.pii_in_text
+
+    messages = Messages(people, pii_in_text=pii_in_text)
+    interactions = Interactions(service, Everywhere(people), messages)
     return Desk(placet, interactions, RecordingPort(platform))
 
 
@@ -149,7 +159,7 @@ async def test_review_shows_everything_and_is_on_record_before(any_desk: Desk) -
     request = await asks(any_desk.placet)
     form = await any_desk.shown(ANNA, "review", request.id)
     assert form.title == "Review this request"
-    assert [quote.text for quote in form.card.quotes] == [ASKED_BECAUSE]
+    assert [quote.text for quote in form.card.quotes] == [JUSTIFICATION]
     (view,) = (await any_desk.state(request)).views
     assert (view.person, view.via, view.revision) == (ANNA, any_desk.port.platform, 1)
 
@@ -173,8 +183,7 @@ async def test_approve_after_review_decides_and_says_what_follows(any_desk: Desk
         "crm is told now."
     )
     assert [(who.person, who.via) for who in after.decision.by] == [(ANNA, any_desk.port.platform)]
-    reading = await any_desk.placet.service.reading(after)
-    assert reading.reviewed(ANNA) == "Looks right"
+    assert (await any_desk.words(request)).reviewed(ANNA) == "Looks right"
 
 
 async def test_the_first_of_two_learns_what_is_still_missing(desk: Desk) -> None:
@@ -194,9 +203,11 @@ async def test_deny_with_a_reason_ends_it_without_a_view(any_desk: Desk) -> None
     assert reply.text == "You denied it. crm is told now. No access was given."
     after = await any_desk.state(request)
     assert after.decision is not None
-    assert (after.decision.outcome, after.decision.reason) == ("denied", "denied_by_approver")
-    reading = await any_desk.placet.service.reading(after)
-    assert reading.denied() == "No ticket of that number"
+    assert (after.decision.outcome, after.decision.reason) == (
+        "denied",
+        "denied_by_approver",
+    )
+    assert (await any_desk.words(request)).denied() == "No ticket of that number"
     assert [(who.person, who.via) for who in after.decision.by] == [(ANNA, any_desk.port.platform)]
 
 
@@ -252,7 +263,7 @@ async def test_the_requester_or_an_admin_takes_a_request_back(
     after = await any_desk.state(request)
     assert after.decision is not None
     assert (after.status, after.decision.reason) == ("cancelled", cause)
-    assert (await any_desk.placet.service.reading(after)).cancelled() == "Not needed"
+    assert (await any_desk.words(request)).cancelled() == "Not needed"
     (*_, entry) = await history(any_desk.placet, request.id)
     assert isinstance(entry["data"], dict)
     assert entry["data"]["origin"] == {"via": any_desk.port.platform}
@@ -584,16 +595,3 @@ async def test_who_is_too_late_is_told_so_even_without_the_outcome(desk: Desk) -
     forgetful = Forgetful(desk.placet.store, desk.placet.configuration)
     reply = await desk_over(desk.placet, service=forgetful).told(ANNA, "approve", request.id)
     assert reply.text == f"This request is already denied. {NOTHING}"
-
-
-# -- identity -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("platform", ["slack", "teams"])
-def test_the_id_of_a_person_proves_nothing_on_another_platform(
-    placet: Placet, platform: Platform
-) -> None:
-    identities = Identities(lambda: placet.configuration.people)
-    assert identities.person(ChatUser(platform="console", id=ANNA)).id == ANNA
-    with pytest.raises(NotAllowed):
-        identities.person(ChatUser(platform=platform, id=ANNA))

@@ -56,13 +56,12 @@ async def test_who_may_takes_the_access_back_with_a_reason_or_without(
         reply = await desk.told(person, "revoke", request.id, reason)
         assert reply.state == "info"
         assert reply.text == "You revoked the access. crm is told now. It had not been used."
-        after = await desk.state(request)
-        grant = after.grant
+        grant = (await desk.state(request)).grant
         assert grant is not None
         assert grant.closing is not None
         closing = grant.closing
         assert (grant.status, closing.reason, closing.person) == ("revoked", cause, person)
-        assert (await placet.service.reading(after)).revoked() == reason
+        assert (await desk.words(request)).revoked() == reason
         (*_, entry) = await history(placet, request.id)
         assert isinstance(entry["data"], dict)
         assert (entry["type"], entry["data"]["origin"]) == ("grant.revoked", {"via": platform})

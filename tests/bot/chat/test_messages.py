@@ -67,17 +67,16 @@ ONE_RULE = "Rule one-approver: Somebody else looks first. Request req_1"
 TWO_RULE = "Rule export-two-approvers: Large exports need two people. Request req_1"
 TITLE = "Export customer records"
 ABOUT = f"{TITLE}, asked by Jonas Berg through crm, 1,240 records."
-FINAL = f"{TITLE}, asked by Jonas Berg through crm."
-ASKED_BY = "Asked by Jonas Berg through crm. Request req_1"
 AT = "2026-11-23 {} UTC"
 UNTIL = f"Access may be used until {AT.format('14:31:00')}."
 
 
 def over(outcome: str, state: str, access: str = "") -> Told:
-    """A state that is final: who, what, when, the outcome and the id; no button."""
-    notes = [outcome, access] if access else [outcome]
-    text = f"{FINAL} {' '.join(notes)} Request req_1."
-    return Told(f"{state}: {TITLE}", {}, [*notes, ASKED_BY], [], text)
+    """A state that is final: who, what, when and how it ended; no button."""
+    told = [outcome, access] if access else [outcome]
+    text = f"{TITLE}, asked by Jonas Berg through crm. {' '.join(told)} Request req_1."
+    notes = [*told, "Asked by Jonas Berg through crm. Request req_1"]
+    return Told(f"{state}: {TITLE}", {}, notes, [], text)
 
 
 STATES: dict[str, tuple[Callable[[], ApprovalRequest], Told]] = {
@@ -282,7 +281,8 @@ def test_neither_does_any_other_message_but_the_review_form(state: str) -> None:
 def test_the_markers_are_seen_where_they_are_allowed() -> None:
     request = opened()
     form = MESSAGES.review_form(request, view_of(request), ANNA)
-    allowed = {"justification", "given_name", "ticket", "purpose", "plain", "context", "ignored"}
+    allowed = {"justification", "given_name", "ticket", "purpose", "plain", "email",
+               "context", "ignored"}  # fmt: skip
     assert leaked(form) == allowed
 
 
@@ -379,8 +379,10 @@ def test_a_card_posted_twice_sends_people_to_the_other_one() -> None:
     card = MESSAGES.superseded(opened())
     assert card.buttons == ()
     assert lines(card.notes) == ["This card was posted twice by mistake. Use the other one."]
-    assert TITLE in card.text
-    assert card.text.endswith("Request req_1.")
+    assert card.text == (
+        "Request req_1: This card was posted twice by mistake. Another one counts."
+    )
+    assert TITLE not in card.model_dump_json()
 
 
 # What each person may press, by state. Jonas is the requester, Cleo is in no group of the rule.

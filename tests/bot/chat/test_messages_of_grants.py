@@ -12,7 +12,7 @@ from bot.chat.messages import Messages
 from tests.approvals.samples import ADMIN, ANNA, BEN, CLEO, OLGA
 from tests.bot.chat.granted import (
     NOTE,
-    REVOKED,
+    REVOKING,
     ended,
     granted,
     receipted,
@@ -161,7 +161,7 @@ def test_no_channel_gets_a_button_or_anybodys_words(life: str) -> None:
     cards += [MESSAGES.personal_card(request, who) for who in (ANNA, JONAS, ADMIN, OLGA)]
     for card in cards:
         words = card.model_dump_json()
-        assert not [each for each in (NOTE, REVOKED, *CANARIES.values()) if each in words]
+        assert not [each for each in (NOTE, REVOKING, *CANARIES.values()) if each in words]
 
 
 @every_life
@@ -259,7 +259,7 @@ def test_the_timeline_tells_each_step_of_a_grant() -> None:
 def test_the_words_of_who_revoked_and_of_the_receipt_are_in_the_full_view_alone() -> None:
     form = form_of(receipted(revoked(redeemed(TWICE), ANNA), minutes=6), OLGA)
     told = {quote.label: quote.text for quote in form.card.quotes}
-    assert told["Why the access was revoked"] == REVOKED
+    assert told["Why the access was revoked"] == REVOKING
     assert told["With the receipt, in the service's words"] == NOTE
 
 

@@ -291,7 +291,7 @@ def test_the_card_tells_the_grant_in_these_words(case: str) -> None:
     lines = wording.card(request, naming, now, 200)
     first = next(number for number, line in enumerate(lines) if line.startswith("  grant"))
     assert [line.strip() for line in lines[first:]] == told
-    assert not [line for line in lines if life.NOTE in line or life.REVOKED in line]
+    assert not [line for line in lines if life.NOTE in line or life.REVOKING in line]
     assert not [line for line in lines for canary in CANARIES.values() if canary in line]
 
 

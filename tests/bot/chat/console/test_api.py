@@ -11,10 +11,10 @@ from approvals.answer import callback_data
 from approvals.model import ApprovalRequest, RequestId
 from tests.approvals.samples import in_stages, policy
 from tests.bot.chat.console.conftest import NO_REQUEST, Console
-from tests.configurations import ASKED_BECAUSE
 from tests.conftest import ANNA, BEN, BILLING, CLEO, CLI, JONAS, OLGA, Placet
 from tests.servers.asgi_client import Answered
 from tests.stories.telling import asks, looks_and_votes, opens
+from tests.words import JUSTIFICATION
 
 REQUESTS = "/console/api/requests"
 # Section 1's request without `salt`, and what section 4 adds to it.
@@ -199,7 +199,7 @@ async def test_a_view_shows_masked_values_and_is_recorded(console: Console, plac
     assert told["revision"] == 1
     assert told["fields"] == [{"name": "email", "show": "mask_email", "value": "d***@e***.com"}]
     assert told["hidden_fields"] == 2
-    assert told["justification"] == ASKED_BECAUSE
+    assert told["justification"] == JUSTIFICATION
     assert told["subject"].startswith("p_")
     for raw in (b"dana@", b"1980", b"canary", b"customer:48213", *secrets_of(request)):
         assert raw not in answered.body
@@ -214,7 +214,7 @@ async def test_a_view_is_for_approvers_and_auditors(
     request = await asks(placet)
     refused = await views(console, person, request.id)
     assert_problem(refused, 403, slug)
-    assert ASKED_BECAUSE.encode() not in refused.body
+    assert JUSTIFICATION.encode() not in refused.body
     assert (await views(console, OLGA, request.id)).status == 200
     assert [view.person for view in (await now(placet, request.id)).views] == [OLGA]
 

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from approvals.model import PersonId, RequestId
-from approvals.privacy.masking import Shown
+from approvals.privacy.masking import said
 from bot.chat.card import (
     STATE_WORDS,
     Button,
@@ -117,7 +117,7 @@ class Parsed(HTMLParser):
 def line(text: str) -> Line:
     """A line with every kind of span."""
     who = Who(person=PersonId("p"), name=text)
-    return (text, Said(text=Shown(text)), who, Moment(at=AT), Moment(at=AT, is_deadline=True))
+    return (text, Said(text=said(text)), who, Moment(at=AT), Moment(at=AT, is_deadline=True))
 
 
 def button(text: str) -> Button:
@@ -133,7 +133,7 @@ def card(text: str) -> Card:
         text=text,
         request=RequestId(text),
         facts=(Fact(label=text, line=line(text)),) * 2,
-        quotes=(Quote(label=text, text=Shown(text)),),
+        quotes=(Quote(label=text, text=said(text)),),
         notes=(line(text),) * 2,
         steps=(Step(at=AT, line=line(text)),),
         buttons=(button(text),),
@@ -201,7 +201,7 @@ def test_nothing_drawn_can_run_or_load_anything(drawing: str, nasty: str) -> Non
 def test_somebody_elses_text_is_isolated_so_that_its_direction_turns_nothing_around() -> None:
     rtl = NASTY["right to left"]
     parsed = Parsed.of(
-        line_html((Said(text=Shown(rtl)), " approved, ", Who(person=PersonId("p"), name=rtl)))
+        line_html((Said(text=said(rtl)), " approved, ", Who(person=PersonId("p"), name=rtl)))
     )
     assert parsed.within("bdi") == [rtl, rtl]
     assert [text for path, text in parsed.texts if path == ()] == [" approved, "]
@@ -221,10 +221,10 @@ def foreign(text: str) -> Card:
         state="pending",
         title="Title",
         text="Text",
-        facts=(Fact(label="Label", line=(Said(text=Shown(text)),)),),
-        quotes=(Quote(label="Why", text=Shown(text)),),
+        facts=(Fact(label="Label", line=(Said(text=said(text)),)),),
+        quotes=(Quote(label="Why", text=said(text)),),
         notes=((Who(person=PersonId("p"), name=text), " approved."),),
-        steps=(Step(at=AT, line=("Asked by ", Said(text=Shown(text)))),),
+        steps=(Step(at=AT, line=("Asked by ", Said(text=said(text)))),),
     )
 
 
@@ -247,7 +247,7 @@ def test_labels_stand_outside_of_somebody_elses_text(nasty: str) -> None:
 
 
 def test_a_person_and_somebody_elses_word_for_a_person_look_different() -> None:
-    parsed = Parsed.of(line_html((Said(text=Shown("x")), Who(person=PersonId("p"), name="x"))))
+    parsed = Parsed.of(line_html((Said(text=said("x")), Who(person=PersonId("p"), name="x"))))
     assert [dict(attrs)["class"] for _, attrs in parsed.tags] == ["said", "who"]
 
 

@@ -22,10 +22,11 @@ from tests.bot.chat.console.conftest import (
     application,
     pages_of,
 )
-from tests.configurations import ASKED_BECAUSE, PEOPLE, POLICY, write_configuration
+from tests.configurations import PEOPLE, POLICY, write_configuration
 from tests.conftest import ANNA, BEN, CLEO, CRM, JONAS, OLGA, Placet
 from tests.servers.asgi_client import Answered, AsgiClient
 from tests.stories.telling import asks, history, looks_and_votes, set_store_time
+from tests.words import JUSTIFICATION
 
 EVERYONE = (ANNA, BEN, CLEO, JONAS, OLGA)
 HEADERS = {
@@ -330,7 +331,7 @@ async def test_a_click_walks_from_review_to_approval(console: Console, placet: P
     browser = await console.browser().sits("anna")
     shown = await browser.clicks("review", request.id)
     assert set(shown) == {"form"}
-    assert ASKED_BECAUSE in shown["form"]
+    assert JUSTIFICATION in shown["form"]
     told = await browser.clicks("approve", request.id)
     assert set(told) == {"reply", "text", "done"}
     assert told["done"] is True
