@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from redis.asyncio import BlockingConnectionPool
 from approvals.errors import ConfigurationInvalid, StoreFailure
 from approvals.events import PolicyRefused
 from approvals.model import ServiceId
+from approvals.privacy.masking import said
 from approvals.service import ApprovalService
 from approvals.store.processes import ProcessName
 from approvals.store.store import Store
@@ -152,7 +153,8 @@ class Reload:
             async with asyncio.timeout(self._pace.load_s):
                 loaded = await asyncio.to_thread(self._files.load)
         except ConfigurationInvalid as error:
-            self._refuse([str(issue) for issue in error.issues], faults_told(error.issues))
+            # A fault names what it is about, and an id in people.yaml may be an address.
+            self._refuse([said(str(issue)) for issue in error.issues], faults_told(error.issues))
             return False
         except Exception as error:  # noqa: BLE001 - whatever it is, the old one stays
             _log.exception("configuration not readable")
@@ -192,7 +194,7 @@ class Reload:
         self._news.set()
         _log.info("configuration reloaded", extra={"version": version, "previous": before})
 
-    def _refuse(self, faults: list[str], sentence: str) -> None:
+    def _refuse(self, faults: Sequence[str], sentence: str) -> None:
         self._fail(sentence)
         if self._tell_once(faults, "configuration refused"):
             version = self.status.version
@@ -203,7 +205,7 @@ class Reload:
         self.status = replace(self.status, fault=sentence)
         self._news.set()
 
-    def _tell_once(self, faults: list[str], message: str) -> bool:
+    def _tell_once(self, faults: Sequence[str], message: str) -> bool:
         """Logs a set of faults the first time since the last success; answers whether it did."""
         if (told := frozenset(faults)) in self._told:
             return False
