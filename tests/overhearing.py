@@ -233,10 +233,11 @@ class Overheard:
                 self.heard.note(channel, delivery.path, str(delivery.headers), delivery.body)
         await self.placet.store.system.close()
         async with self.placet.engine.client() as client:
-            await _dump(client, self.placet.store.keys.pattern, self.heard)
+            await dump(client, self.placet.store.keys.pattern, self.heard)
 
 
-async def _dump(client: Redis, pattern: str, heard: Heard) -> None:
+async def dump(client: Redis, pattern: str, heard: Heard) -> None:
+    """Takes down every key of the store that fits `pattern`, and all that it holds."""
     async for key in client.scan_iter(pattern):
         heard.note("key name", key)
         kind = await client.type(key)

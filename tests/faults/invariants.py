@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from redis.asyncio import Redis
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from approvals.model import ApprovalRequest, EventId, RequestId, event_id
@@ -19,6 +20,8 @@ from approvals.store.log import is_genuine
 from approvals.store.outbox import Callback
 from approvals.store.store import Store
 from tests.calling_back import SECRETS_OF_CRM
+from tests.canaries import Canaries
+from tests.overhearing import Heard, dump
 from tests.servers.callback_receiver import CallbackReceiver, Delivery
 
 ENDS = {"request.approved", "request.denied", "request.expired", "request.cancelled"}
@@ -67,9 +70,14 @@ class Picture:
 
 
 async def assert_invariants(
-    store: Store, told: Told, receiver: CallbackReceiver, *, audit_key: bytes
+    store: Store,
+    told: Told,
+    receiver: CallbackReceiver,
+    *,
+    audit_key: bytes,
+    canaries: Canaries | None = None,
 ) -> None:
-    """Checks all, once the deployment has drained."""
+    """Checks all, once the deployment has drained. `canaries` may stand nowhere."""
     picture = await _picture(store)
     entries = [json.loads(text) for text in picture.log]
     found = [
@@ -82,6 +90,7 @@ async def assert_invariants(
         *_told_truly(picture, receiver.deliveries),
         *_log_is_whole(picture, entries, audit_key),
         *_no_orphan(picture),
+        *await _nothing_personal(store, receiver, canaries or Canaries()),
     ]
     if found:
         raise AssertionError("\n".join(found))
@@ -223,6 +232,17 @@ def _no_orphan(picture: Picture) -> Iterator[str]:
 def _waits_for_time(request: ApprovalRequest) -> bool:
     has_grant = request.grant is not None and request.grant.status == "active"
     return not request.is_final or has_grant
+
+
+async def _nothing_personal(
+    store: Store, receiver: CallbackReceiver, canaries: Canaries
+) -> list[str]:
+    heard = Heard()
+    for delivery in receiver.deliveries:
+        heard.note("callback", delivery.path, str(delivery.headers), delivery.body)
+    await dump(Redis(connection_pool=store.pipeline._pool), store.keys.pattern, heard)
+    seen = heard.sightings(canaries)
+    return [f"P9: {place} stands in the clear in a {channel}" for place, channel in sorted(seen)]
 
 
 async def _picture(store: Store) -> Picture:

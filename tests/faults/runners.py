@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,16 +16,18 @@ from approvals.act import Redeem
 from approvals.destinations import Destinations
 from approvals.granting import GrantService, Redeemed
 from approvals.model import Caller, RequestId
-from approvals.store.pipeline import connection_pool
+from approvals.store.pipeline import Argument, Pipeline, Reply, connection_pool
 from approvals.store.store import Store
 from bot.bootstrap import Parts, Surroundings, listen, opened, run_web, run_worker
 from bot.callbacks import CallbackSender
 from bot.deployment import store_url
-from bot.egress import Egress, Reply
+from bot.egress import Egress
+from bot.egress import Reply as Answered
 from bot.settings import Settings
 from bot.signals import Signals, signals_heard
 from bot.telemetry import configure_logging
 from bot.worker import Worker
+from tests.conftest import BEN, CLI
 
 LEASE = "FAULTS_LEASE_S"  # a dead worker's leases must run out within a test
 
@@ -56,7 +58,7 @@ class Stalled(Egress):
         url: str,
         body: bytes,
         headers: Mapping[str, str],
-    ) -> Reply:
+    ) -> Answered:
         say(headers["webhook-id"])
         while True:
             await asyncio.Event().wait()
@@ -90,6 +92,30 @@ async def stalled(parts: Parts, _: Signals) -> None:
     await Worker(store, parts.service, sender, pool, parts.metrics).run()
 
 
+class Halting(Pipeline):
+    """Stands still after so many replies of the store, and says so."""
+
+    left: int
+
+    async def run_all(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
+        replies = await super().run_all(commands)
+        self.left -= 1
+        if self.left == 0:
+            say("halted")
+            await asyncio.Event().wait()
+        return replies
+
+
+async def erase(parts: Parts, steps: int, subject: str) -> None:
+    """An admin's command: forgets `subject`, and says when it is done, if it comes so far."""
+    pipeline = parts.store.pipeline
+    pipeline.__class__ = Halting
+    assert isinstance(pipeline, Halting)
+    pipeline.left = steps
+    await parts.service.erasure.erase_subject(subject, BEN, CLI, reason="They asked for it")
+    say("done")
+
+
 def with_lease(store: Store, lease: timedelta) -> Store:
     """The same store; what is claimed from it is free again after `lease`."""
     return replace(
@@ -104,6 +130,11 @@ async def main(role: str) -> None:
     configure_logging(settings.log_level, ())
     signals = signals_heard()
     surroundings = Surroundings(os.environ, is_demo=True, reload=signals.reload)
+    if role.startswith("erase "):
+        _, steps, subject = role.split(" ")
+        async with opened(settings, surroundings) as parts:
+            await erase(parts, int(steps), subject)
+        return
     run = {"web": web, "worker": worker, "stalled": stalled, "mute": mute}[role]
     async with opened(settings, surroundings) as parts:
         if lease := os.environ.get(LEASE):
