@@ -18,3 +18,11 @@ _STEMS = listed(
     " telefoon mobiel komórk zadzwo dzwoni puhelin τηλ тел"
 )
 WORDS = re.compile(rf"(?<![^\W\d_])(?:{tree(_WHOLE)}|(?:{tree(_STEMS)})\w{{0,8}})(?![^\W\d_])")
+# What a number directly behind is, if not a phone's.
+OTHER_NUMBERS = frozenset(
+    listed(
+        "order ticket invoice case ref reference auftrag bestellung rechnung vorgang kunde customer"
+        " commande facture dossier pedido factura ordine fattura bestelling factuur zamówienie"
+        " zamówienia client encomenda fatura ärende sak id row record account konto"
+    )
+)

@@ -14,10 +14,11 @@ import phonenumbers
 from phonenumbers import NumberParseException
 
 from approvals.privacy.finds import Checks, Hit
-from approvals.privacy.normal_form import NormalForm
-from approvals.privacy.phone_words import WORDS
+from approvals.privacy.normal_form import BLANK, NormalForm
+from approvals.privacy.phone_words import OTHER_NUMBERS, WORDS
 
-MOST_PHONES = 60  # judgements of the library in one text
+_MOST_FOUND = 300
+MOST_PHONES = 50  # judgements of the library in one text
 
 _WITH_CODE = re.compile(
     r"(?<![0-9A-Za-z+])(?:\+|(?<![0-9.,] )00 ?)"
@@ -44,12 +45,9 @@ _NATIONAL = re.compile(
 _BEFORE, _AFTER, _CLOSE = 48, 12, 16  # how near a word must stand, in characters
 _SHORTEST, _SHORTEST_FORM, _LONG_ENOUGH = 7, 10, 10
 _NOWHERE = -1_000_000
-_OTHER_NUMBER = re.compile(
-    r"(?:order|ticket|invoice|case|ref|reference|auftrag|bestellung|rechnung|vorgang|kunde|"
-    r"customer|commande|facture|dossier|pedido|factura|ordine|fattura|bestelling|factuur|"
-    r"zamówieni\w|client|encomenda|fatura|ärende|sak|id|row|record|account|konto)"
-    r"(?: ?(?:no|nr|num|number|n°|nº))?[ .:#№\"'=-]{0,4}$"
-)
+_AFTER_WORD = " .:#\u2116\"'=-"
+_NUMBER_WORDS = frozenset({"no", "nr", "num", "number", "n\xb0", "n\xba", "no.", "nr."})
+_NOT_DIGITS = re.compile(r"[^0-9]+")
 # Beside a word the digits need only begin as the numbers of a country do.
 _BY_DIGITS = re.compile(
     r"0[1-9][0-9]{7,10}"  # with a trunk zero: DE, GB, FR, IT, NL, SE and more
@@ -62,14 +60,24 @@ _BY_DIGITS = re.compile(
 def phones(form: NormalForm, checks: Checks | None = None) -> Iterator[Hit]:
     """Phone numbers of every country with its code; national ones by form or beside a word."""
     text, checks = form.text, checks or Checks(MOST_PHONES)
+    if not form.runs:
+        return
     nearby = _Nearby(form)
+    found = 0
     for start, end in form.runs:
+        if (
+            found >= _MOST_FOUND
+        ):  # a list of numbers: what else stands in it is not looked at closer
+            yield Hit("phone", start, end)
+            continue
         rest = start
         for hit in _by_form(text, start, end, checks):
-            rest = hit.end
+            found, rest = found + 1, hit.end
             yield hit
         if end - rest >= _SHORTEST and nearby.is_word_near(rest, end):
-            yield from _beside_words(form, rest, end, nearby)
+            for hit in _beside_words(form, rest, end, nearby):
+                found += 1
+                yield hit
 
 
 def _by_form(text: str, start: int, end: int, checks: Checks) -> Iterator[Hit]:
@@ -102,7 +110,7 @@ def _beside_words(form: NormalForm, start: int, end: int, nearby: _Nearby) -> It
     text = form.text
     for found in _NATIONAL.finditer(text, max(0, start - 1), end + 1):
         first, whole = found.span()
-        if not nearby.is_word_near(first, whole) or _is_other(form, first):
+        if not nearby.is_word_near(first, whole) or _is_other(nearby.before(first)):
             continue
         if not _is_written_as_phone(found.group(), nearby.distance(first)):
             continue
@@ -117,13 +125,21 @@ class _Nearby:
     """Where a text's words of phones stand. `last` is the end of the last number found."""
 
     def __init__(self, form: NormalForm) -> None:
-        self._form = form
+        is_same_length = len(form.lower) == len(form.text)  # a dotted capital I makes it longer
+        self._text = form.lower if is_same_length else form.text
         self.last = _NOWHERE  # numbers in a list: what one is, its neighbour is
+
+    def before(self, start: int) -> str:
+        """What stands before `start`, in small letters."""
+        return self._text[max(0, start - 28) : start]
 
     @cached_property
     def _words(self) -> tuple[list[int], list[int]]:
-        spans = [found.span() for found in WORDS.finditer(_small(self._form))]
-        return [start for start, _ in spans], [end for _, end in spans]
+        starts, ends = [], []
+        for found in WORDS.finditer(self._text):
+            starts.append(found.start())
+            ends.append(found.end())
+        return starts, ends
 
     def is_word_near(self, start: int, end: int) -> bool:
         """Whether one stands shortly before or close behind; any part of a long run will do."""
@@ -131,18 +147,19 @@ class _Nearby:
         if not starts:
             return False
         behind = bisect_left(starts, start)
+        if self.distance(start) <= _BEFORE:
+            return True
         is_behind = behind < len(starts) and starts[behind] - end <= _AFTER
-        return is_behind or self.distance(start) <= _BEFORE
+        return is_behind and BLANK not in self._text[end : starts[behind]]
 
     def distance(self, start: int) -> int:
         """How far before `start` the nearest ends."""
         _, ends = self._words
         index = bisect_right(ends, start)
-        return start - max(ends[index - 1] if index else _NOWHERE, self.last)
-
-
-def _small(form: NormalForm) -> str:
-    return form.lower if len(form.lower) == len(form.text) else form.text
+        nearest = max(ends[index - 1] if index else _NOWHERE, self.last)
+        # Not across what is masked, which would bring a word nearer than it was.
+        is_near = start - nearest <= _BEFORE and BLANK not in self._text[nearest:start]
+        return start - nearest if is_near else start - _NOWHERE
 
 
 def _is_written_as_phone(candidate: str, distance: int) -> bool:
@@ -150,8 +167,12 @@ def _is_written_as_phone(candidate: str, distance: int) -> bool:
     return candidate[0] in "(0" or not candidate.isdecimal() or distance <= _CLOSE
 
 
-def _is_other(form: NormalForm, start: int) -> bool:
-    return bool(_OTHER_NUMBER.search(_small(form)[max(0, start - 24) : start]))
+def _is_other(before: str) -> bool:
+    """Whether the word directly before says that it is another kind of number."""
+    words = before.replace("'", " ").replace('"', " ").rstrip(_AFTER_WORD).rsplit(maxsplit=2)
+    if words and words[-1] in _NUMBER_WORDS:
+        words.pop()
+    return bool(words) and words[-1].lstrip("([{") in OTHER_NUMBERS
 
 
 def _is_international(candidate: str) -> bool:
@@ -170,7 +191,7 @@ def _is_international(candidate: str) -> bool:
 
 
 def _is_national(candidate: str) -> bool:
-    return bool(_BY_DIGITS.fullmatch("".join(filter(str.isdecimal, candidate))))
+    return bool(_BY_DIGITS.fullmatch(_NOT_DIGITS.sub("", candidate)))
 
 
 def _parsed(candidate: str) -> phonenumbers.PhoneNumber | None:

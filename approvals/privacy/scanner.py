@@ -15,13 +15,12 @@ from approvals.privacy.normal_form import BLANK, NormalForm
 
 __all__ = ["KINDS", "SECRETS", "Detector", "Hit", "Kind", "Scanner", "replaced"]
 
-# What a mask uncovers is found in the next pass. Where there were so many that the text is a list
-# rather than prose, one look is enough.
-_MOST_PASSES, _MANY = 4, 300
+# What a mask uncovers is found in the next pass. A long text has but one; more would take too long.
+_MOST_PASSES, _LONG = 4, 4096
 
 # What stands so close to a hit that it could be read together with it.
-_BORDER_AFTER = re.compile(r"[\w@+%/=-]|[.']\w|[-\s./()_]{1,3}[0-9]")
-_BORDER_BEFORE = re.compile(r"(?:[\w@+%/.'-]|[0-9][-\s./()_]{1,3})$")
+_BORDER_AFTER = re.compile(r"[^\x00-\x7f]|[\w@+%/=-]|:[0-9A-Fa-f:]|[.']\w|[-\s./()_]{1,3}[0-9]")
+_BORDER_BEFORE = re.compile(r"(?:[^\x00-\x7f]|[\w@+%/.'-]|[0-9A-Fa-f:]:|[0-9][-\s./()_]{1,3})$")
 
 
 class Detector(Protocol):
@@ -58,15 +57,23 @@ class Scanner:
         )
 
     def scan(self, text: str) -> tuple[Hit, ...]:
-        """Every hit in order of place, none overlapping another. Linear in the text's length."""
+        """Every hit in order of place, none overlapping another. Linear in the text's length.
+
+        Up to 4,096 characters, what is masked by these hits is not hit again.
+        """
         claimed = _Claimed(text)
-        for _ in range(_MOST_PASSES):
-            form = NormalForm(claimed.text)
-            if not claimed.add(self._found(form)) or not claimed.may_uncover_more:
-                break
+        claimed.add(self._found(NormalForm(text)))
+        if len(text) <= _LONG:
+            self._uncover(claimed)
         for detector in self._more:
             claimed.add(detector.detect(text))
         return tuple(sorted(claimed.hits, key=_start))
+
+    def _uncover(self, claimed: _Claimed) -> None:
+        for _ in range(_MOST_PASSES - 1):
+            if not claimed.may_uncover():
+                return
+            claimed.add(self._found(NormalForm(claimed.blanked())))
 
     def _found(self, form: NormalForm) -> Iterator[Hit]:
         for find in self._finders:
@@ -87,35 +94,39 @@ def replaced(text: str, hits: Sequence[Hit]) -> str:
 
 
 class _Claimed:
-    """The hits so far, and the text with blanks in their place."""
+    """The hits so far in a text, and what they took."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
         self.hits: list[Hit] = []
-        self._may_uncover = False
+        self._text = text
         self._taken = bytearray(len(text))
+        self._new: list[Hit] = []
+        self._lost = False  # whether a find yielded to another, so that its rest may be a find
 
-    @property
-    def may_uncover_more(self) -> bool:
+    def add(self, found: Iterable[Hit]) -> None:
+        """Takes those that overlap none before them."""
+        self._lost = False
+        self._new = [hit for hit in found if self._take(hit)]
+        self.hits += self._new
+
+    def may_uncover(self) -> bool:
         """Whether the last hits hid or bordered what might be a find without them."""
-        return self._may_uncover and len(self.hits) < _MANY
+        return bool(self._new) and (self._lost or any(_borders(self._text, h) for h in self._new))
 
-    def add(self, found: Iterable[Hit]) -> bool:
-        """Takes those that overlap none before them; whether there were any."""
-        self._may_uncover = False
-        new = [hit for hit in found if self._take(hit)]
-        if new:
-            self.hits += new
-            self._may_uncover = self._may_uncover or any(_borders(self.text, hit) for hit in new)
-            self.text = _blanked(self.text, new)
-        return bool(new)
+    def blanked(self) -> str:
+        """The text with blanks in place of all hits."""
+        pieces, place = [], 0
+        for hit in sorted(self.hits, key=_start):
+            pieces += [self._text[place : hit.start], BLANK * (hit.end - hit.start)]
+            place = hit.end
+        return "".join([*pieces, self._text[place:]])
 
     def _take(self, hit: Hit) -> bool:
         _, start, end = hit
         if not 0 <= start < end <= len(self._taken):
             return False
         if self._taken.find(1, start, end) >= 0:
-            self._may_uncover = True
+            self._lost = True
             return False
         self._taken[start:end] = b"\1" * (end - start)
         return True
@@ -124,14 +135,6 @@ class _Claimed:
 def _borders(text: str, hit: Hit) -> bool:
     before = text[max(0, hit.start - 4) : hit.start]
     return bool(_BORDER_AFTER.match(text, hit.end) or _BORDER_BEFORE.search(before))
-
-
-def _blanked(text: str, hits: Sequence[Hit]) -> str:
-    pieces, place = [], 0
-    for hit in sorted(hits, key=_start):
-        pieces += [text[place : hit.start], BLANK * (hit.end - hit.start)]
-        place = hit.end
-    return "".join([*pieces, text[place:]])
 
 
 _start = attrgetter("start")
