@@ -166,9 +166,7 @@ async def at_the_terminal(tmp_path: Path, request: str, heard: Heard, canaries: 
     deny = ("deny", request, "--as", "anna", "--reason", canaries.word("deny reason"), "--yes")
     for channel, words in (
         ("terminal", ("pending",)),
-        ("terminal", ("pending", "--json")),
         ("terminal", ("show", request)),
-        ("terminal", ("show", request, "--json")),
         ("view", ("show", request, "--as", "anna")),
         ("view", deny),
         ("terminal", ("callbacks", "list")),

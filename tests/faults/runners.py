@@ -15,7 +15,7 @@ from datetime import timedelta
 from approvals.act import Redeem
 from approvals.destinations import Destinations
 from approvals.granting import GrantService, Redeemed
-from approvals.model import Caller, RequestId
+from approvals.model import Caller, Origin, PersonId, RequestId
 from approvals.store.pipeline import Argument, Pipeline, Reply, connection_pool
 from approvals.store.store import Store
 from bot.bootstrap import Parts, Surroundings, listen, opened, run_web, run_worker
@@ -27,7 +27,6 @@ from bot.settings import Settings
 from bot.signals import Signals, signals_heard
 from bot.telemetry import configure_logging
 from bot.worker import Worker
-from tests.conftest import BEN, CLI
 
 LEASE = "FAULTS_LEASE_S"  # a dead worker's leases must run out within a test
 
@@ -112,7 +111,8 @@ async def erase(parts: Parts, steps: int, subject: str) -> None:
     pipeline.__class__ = Halting
     assert isinstance(pipeline, Halting)
     pipeline.left = steps
-    await parts.service.erasure.erase_subject(subject, BEN, CLI, reason="They asked for it")
+    admin, cli = PersonId("ben"), Origin(via="cli")
+    await parts.service.erasure.erase_subject(subject, admin, cli, reason="They asked for it")
     say("done")
 
 
