@@ -29,6 +29,7 @@ from bot.chat.identity import Identities
 from bot.chat.interactions import Interactions
 from bot.chat.messages import Messages
 from bot.chat.port import ChatUser, Click, Command, MessageRef
+from bot.notifier import Faces
 from bot.settings import Settings
 from bot.telemetry import JsonLines
 from tests.calling_back import ENVIRONMENT, Postman, postman
@@ -299,7 +300,9 @@ async def overheard(
             engine = Engine("valkey", namespace, None, server.url)
             placet = Placet(parts.service, parts.store, configuration, engine)
             port = KeepingPort(heard=heard)
-            cards = Cards(placet, port, face=Messages(lambda: configuration.people).channel_card)
+            messages = Messages(lambda: configuration.people)
+            faces = Faces(messages.channel_card, messages.blank, messages.superseded)
+            cards = Cards(placet, port, faces=faces)
             serving = asyncio.create_task(run_web(parts, listener, stop, is_ready.set))
             await is_ready.wait()
             async with postman(placet) as post, aiohttp.ClientSession() as session:

@@ -44,7 +44,7 @@ class SubjectKeys:
     async def ready(self, name: str) -> Ready:
         """The key of that name, or a new one that is still to be put. Raises `UnreadableRecord`."""
         (held,) = await self._held([name])
-        if held:
+        if held is not None:
             place = self._keys.vault(name)
             return Ready(self._unwrapped(name, held), Keyed(place, held.decode(), is_new=False))
         return self.fresh(name)
@@ -64,7 +64,10 @@ class SubjectKeys:
         """The keys of several requests' words, in one round trip and in order."""
         names = [self.name(one.asked.subject_mark, one.id) for one in requests]
         held = await self._held(names)
-        return [self._unwrapped(n, h) if h else None for n, h in zip(names, held, strict=True)]
+        return [
+            None if wrapped is None else self._unwrapped(name, wrapped)
+            for name, wrapped in zip(names, held, strict=True)
+        ]
 
     def own(self, text: str) -> Encrypted:
         """Words that concern no data subject, such as an admin's reason, for the store to keep."""

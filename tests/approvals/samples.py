@@ -11,6 +11,7 @@ from approvals.model import (
     ApprovalRequest,
     Asked,
     Caller,
+    Encrypted,
     KeyId,
     MatchedPolicy,
     Origin,
@@ -25,6 +26,7 @@ from approvals.model import (
 from tests.words import personal
 
 NOW = datetime(2026, 11, 23, 14, 17, 0, 123000, tzinfo=UTC)
+SAID = Encrypted("somebody's words, encrypted")
 CLI = Origin(via="cli", os_user="tester", host="testhost")
 SLACK = Origin(via="slack")
 EXPIRES_IN = timedelta(minutes=15)

@@ -62,7 +62,7 @@ async def test_two_approvers_reach_a_quorum_and_each_sees_the_other(desk: Desk) 
             await expect(card_in(one, "granted", request)).to_contain_text(told)
             await card(one, request).get_by_text("Timeline").click()
             for step in ("Asked by Mira Novak", "Anna Ek approved", "Ben Okafor approved"):
-                row = card(one, request).locator("li", has_text=step)
+                row = card(one, request).locator("ol li", has_text=step)
                 await expect(row).to_contain_text(re.compile(AT))
     assert await desk.status(request) == ("approved", ["anna", "ben"])
 
