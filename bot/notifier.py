@@ -165,8 +165,7 @@ class Notifier:
         stand = [ref for (place, _), ref in refs.items() if place == at.place and ref.stands]
         if not met:  # nowhere today: a repaired configuration may say where
             return met, _wait_for_a_target(drawing, stand), drawing.next_face if stand else None
-        is_due = any(one.ref and _awaits_blanking(drawing, one.ref) for one in met)
-        return met, _wait(met), drawing.next_face if is_due else None
+        return met, _wait(met), _next_face(drawing, met, now)
 
     async def _doubt(self, at: CardPlace, met: Sequence[Met]) -> None:
         """Somebody else holds the member, and our card may have come after theirs: once more."""
@@ -328,6 +327,14 @@ def fingerprint(card: Card) -> str:
 
 def _awaits_blanking(drawing: Drawing, ref: StoredRef) -> bool:
     return ref.stands and ref.drawn != drawing.blank
+
+
+def _next_face(drawing: Drawing, met: Sequence[Met], now: datetime) -> datetime | None:
+    """When what stands is to be blanked, but not within a pause that a platform has named."""
+    is_due = any(one.ref and _awaits_blanking(drawing, one.ref) for one in met)
+    if drawing.next_face is None or not is_due:
+        return None
+    return max(drawing.next_face, *(now + one.rest for one in met))
 
 
 def _wait(met: Sequence[Met]) -> timedelta | None:

@@ -51,7 +51,7 @@ def notes(view: FullView, mode: PiiInText) -> Iterator[Line]:
     """What is no longer there to be read, and why."""
     if view.is_erased:
         yield (ERASED_WORDS,)
-    if told := taken_out(view.masked, mode):
+    elif told := taken_out(view.masked, mode):
         yield (told,)
 
 

@@ -130,7 +130,7 @@ class Messages:
             update={
                 "facts": (*self._facts(request), *details.facts(view)),
                 "quotes": tuple(details.quotes(view, lambda person: self.who(person).name)),
-                "notes": (*self._notes(request), *details.notes(view, self._pii_in_text())),
+                "notes": (*details.notes(view, self._pii_in_text()), *self._notes(request)),
                 "steps": tuple(self.steps(request)),
             }
         )

@@ -122,6 +122,8 @@ def details(
 
 def _why(view: FullView, pii_in_text: PiiInText) -> Iterator[Row]:
     yield from _row("why", ERASED_WORDS if view.is_erased else view.justification)
+    if view.is_erased:
+        return
     if told := taken_out(view.masked, pii_in_text):
         yield from _row("scan", told)
 

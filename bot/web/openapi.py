@@ -18,7 +18,9 @@ from approvals.errors import (
     NoApproverReachable,
     NotFound,
     NotJson,
+    PersonalDataFound,
     RateLimited,
+    SecretFound,
     StoreFull,
     TooManyPending,
     UnknownAction,
@@ -101,6 +103,7 @@ def _open() -> Json:
             **described(
                 *told(*KEYED, StoreFull, MalformedJson, NotJson, BodyTooLarge, InvalidRequest),
                 *told(UnknownAction, ActionNotAllowed, UnknownRequester, CallbackNotAllowed),
+                *told(SecretFound, PersonalDataFound),
                 *told(NoApproverReachable, IdempotencyConflict, RateLimited, TooManyPending),
                 (408, "request_timeout"),
             ),

@@ -217,6 +217,20 @@ async def test_what_fails_before_is_tried_before_and_blanked_at_its_time(
     assert list((await cards.waiting()).values()) == [after.decision.at + DAY]
 
 
+async def test_the_time_of_blanking_cuts_no_pause_short_that_a_platform_names(
+    placet: Placet, cards: Cards, port: RecordingPort
+) -> None:
+    keeps_cards_for(placet, SECOND)
+    request = await asks(placet)
+    await cards.goes_round()
+    await looks_and_votes(placet, ANNA, request.id, "deny", "Wrong ticket")
+    port.faults["update"].append(busy(timedelta(seconds=50)))
+    claimed = await placet.store.records.now()
+    await cards.goes_round()
+    (due,) = (await cards.waiting()).values()
+    assert due - claimed >= timedelta(seconds=50)
+
+
 async def test_a_message_that_is_gone_counts_as_blanked(
     placet: Placet, cards: Cards, port: RecordingPort
 ) -> None:

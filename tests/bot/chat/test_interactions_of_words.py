@@ -65,7 +65,7 @@ async def test_where_policy_warns_approvers_and_requesters_are_warned(desk: Desk
         "The scan took out an e-mail address in the justification."
     )
     form = await desk.shown(ANNA, "review", request.id)
-    assert plain(form.card.notes[-1]) == warning
+    assert plain(form.card.notes[0]) == warning
     reply = await desk.told(JONAS, "cancel", request.id, reason=MAILED)
     assert [plain(note) for note in reply.notes[1:]] == [
         f"Warning: do not write personal data. {TAKEN}",
@@ -76,7 +76,7 @@ async def test_where_policy_warns_approvers_and_requesters_are_warned(desk: Desk
 async def test_where_policy_masks_the_form_says_quietly_what_was_taken_out(desk: Desk) -> None:
     request = await asks(desk.placet, justification=WRITTEN, ticket="of jo@example.com")
     form = await desk.shown(ANNA, "review", request.id)
-    assert plain(form.card.notes[-1]) == (
+    assert plain(form.card.notes[0]) == (
         "Taken out by the scan: an e-mail address in the justification and an e-mail address in "
         "the ticket."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from approvals.model import ApprovalRequest, PiiInText, TextFinding
@@ -19,6 +21,10 @@ from tests.words import reading
 
 MESSAGES = Messages(people)
 MAILED = TextFinding(pointer="/justification", kind="email")
+WARNED = (
+    "Warning: this request held personal data. "
+    "The scan took out an e-mail address in the justification."
+)
 GONE = "The words of this request were erased."
 
 
@@ -76,11 +82,12 @@ def test_the_review_of_a_final_request_still_shows_all() -> None:
 
 
 @pytest.mark.parametrize("build", [opened, approved, denied, granted])
-def test_of_an_erased_request_every_form_says_so_and_quotes_nobody(build: object) -> None:
-    assert callable(build)
+def test_of_an_erased_request_every_form_says_so_and_quotes_nobody(
+    build: Callable[[], ApprovalRequest],
+) -> None:
     request = erased(build(), 9)
     form = form_of(request)
-    assert notes(form.card)[-1] == GONE
+    assert notes(form.card)[0] == GONE
     assert form.card.quotes == ()
     *_, last = form.card.steps
     assert plain(last.line) == "Words erased"
@@ -93,7 +100,7 @@ def test_words_whose_key_is_gone_are_told_as_erased_too() -> None:
     request = opened()
     view = full_view(request, reading(request, None), {}, Marks(b"p" * 32))
     form = MESSAGES.review_form(request, view, ANNA)
-    assert (notes(form.card)[-1], form.card.quotes) == (GONE, ())
+    assert (notes(form.card)[0], form.card.quotes) == (GONE, ())
 
 
 def test_an_access_that_ended_with_its_subject_is_told_so() -> None:
@@ -110,18 +117,12 @@ def test_an_access_that_ended_with_its_subject_is_told_so() -> None:
     [
         ("mask", "Taken out by the scan: an e-mail address in the justification."),
         ("refuse", "Taken out by the scan: an e-mail address in the justification."),
-        (
-            "warn",
-            (
-                "Warning: this request held personal data. "
-                "The scan took out an e-mail address in the justification."
-            ),
-        ),
+        ("warn", WARNED),
     ],
 )
 def test_the_form_says_what_was_taken_out_by_kind_and_field(mode: PiiInText, said_: str) -> None:
     messages = Messages(people, pii_in_text=lambda: mode)
-    assert notes(form_of(opened(findings=(MAILED,)), messages).card)[-1] == said_
+    assert notes(form_of(opened(findings=(MAILED,)), messages).card)[0] == said_
     assert said_ not in notes(messages.channel_card(opened(findings=(MAILED,))))
 
 
