@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from approvals.policy.loader import Configuration, load_configuration
@@ -14,3 +15,10 @@ def limited(rate: str) -> Configuration:
     with tempfile.TemporaryDirectory(prefix="placet-test-") as folder:
         write_configuration(Path(folder), rate=rate)
         return load_configuration(Path(folder))
+
+
+def refusing(configuration: Configuration) -> Configuration:
+    """`configuration` where personal data in a text is refused."""
+    policy = configuration.policy
+    defaults = policy.defaults.model_copy(update={"pii_in_text": "refuse"})
+    return replace(configuration, policy=policy.model_copy(update={"defaults": defaults}))

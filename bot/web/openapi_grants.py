@@ -17,10 +17,13 @@ from approvals.errors import (
     NotFound,
     NotJson,
     NotRedeemed,
+    PersonalDataFound,
     ReceiptExists,
+    SecretFound,
 )
 from bot.web.openapi_parts import KEYED, REF, TEXT, content, described, told
 
+_TEXT = (SecretFound, PersonalDataFound)
 _BODY = (MalformedJson, NotJson, BodyTooLarge, InvalidRequest, NotFound)
 _OVER = (GrantUsed, GrantExpired, GrantEnded, GrantRevoked)
 _SLOW = (408, "request_timeout")
@@ -58,7 +61,7 @@ def _receipt() -> Json:
         "requestBody": _body("Receipt"),
         "responses": {
             "200": _answer("The grant with its receipt"),
-            **described(*told(*KEYED, *_BODY, NotRedeemed, ReceiptExists), _SLOW),
+            **described(*told(*KEYED, *_BODY, *_TEXT, NotRedeemed, ReceiptExists), _SLOW),
         },
     }
 

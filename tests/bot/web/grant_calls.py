@@ -19,6 +19,7 @@ from tests.granting import (
     revoked,
     used,
 )
+from tests.limiting import refusing
 from tests.servers.asgi_client import Answered
 
 Call = tuple[str, str]
@@ -89,6 +90,15 @@ async def elsewhere(web: Web) -> Answered:
     return await redeem(web, request, but={"context": {"geo.country": "FR"}})
 
 
+async def with_a_secret(web: Web, request: dict[str, Any]) -> Answered:
+    return await receipt(web, request, note="The key is AKIAQWERTYUIOPASDFGH")
+
+
+async def with_personal_data(web: Web, request: dict[str, Any]) -> Answered:
+    web.placet.service.configuration = refusing(web.placet.service.configuration)
+    return await receipt(web, request, note="Sent to dana@example.org")
+
+
 def of_bodies(of: Call) -> dict[str, Provoke]:
     bearer = {"Authorization": "Bearer plc_crm-1_wrong"}
     return {
@@ -118,6 +128,8 @@ PROVOKED: dict[Call, dict[str, Provoke]] = {
         "not-found": called(RECEIPT, b'{"records": 1, "outcome": "failed"}'),
         "not-redeemed": after(granted, receipt),
         "receipt-exists": after(used, twice),
+        "secret-found": after(used, with_a_secret),
+        "personal-data-found": after(used, with_personal_data),
     },
     END: {
         "unauthorized": called(END, headers={"Authorization": "Bearer plc_crm-1_wrong"}),

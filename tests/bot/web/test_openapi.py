@@ -27,7 +27,7 @@ from tests.bot.web.test_server import HOST, PATIENT, Peer, site
 from tests.configurations import ask
 from tests.conftest import SECRETS, Engine, Placet, RealServer, start_real_server
 from tests.granting import body_of
-from tests.limiting import limited
+from tests.limiting import limited, refusing
 from tests.servers.asgi_client import Answered
 
 DOCUMENT: dict[str, Any] = document("0")
@@ -114,6 +114,11 @@ def more_than(rate: str) -> Provoke:
     return provoke
 
 
+async def refusing_personal_data(web: Web) -> Answered:
+    web.placet.service.configuration = refusing(web.placet.service.configuration)
+    return await web.open(justification="Write to dana@example.org about her copy")
+
+
 async def cancelled_twice(web: Web) -> Answered:
     target = f"/v1/requests/{(await web.opened())['id']}"
     await web.client.call("DELETE", target, web.auth())
@@ -138,6 +143,8 @@ PROVOKED: dict[Call, dict[str, Provoke]] = {
         "action-not-allowed": asking("billing", action="users.export"),
         "unknown-requester": asking(requester={"id": "okta:nobody"}),
         "callback-not-allowed": asking(callback_url="https://elsewhere.example/"),
+        "secret-found": asking(justification="The key is AKIAQWERTYUIOPASDFGH, so let me"),
+        "personal-data-found": refusing_personal_data,
         "no-approver-reachable": asking(action="thin.ice", requester={"id": "okta:anna"}),
         "idempotency-conflict": the_same_key_again,
         "rate-limited": more_than("{per_minute: 1}"),
