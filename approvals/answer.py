@@ -67,6 +67,12 @@ def own_decision(request: ApprovalRequest, said: str | None) -> Json | None:
     return decision_data(decision, words=said or decision.reason) if decision else None
 
 
+def is_denied_by_person(request: ApprovalRequest) -> bool:
+    """Whether somebody denied it in their own words, and no rule did."""
+    decision = request.decision
+    return decision is not None and decision.outcome == "denied" and bool(decision.by)
+
+
 def public_decision(request: ApprovalRequest) -> Json | None:
     """The decision without a person's words: a denial by a person reads `denied_by_approver`."""
     decision = request.decision

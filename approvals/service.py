@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from approvals import lifecycle
-from approvals.answer import own_decision
+from approvals.answer import is_denied_by_person, own_decision
 from approvals.ask import Ask
 from approvals.change import Change, DenyRule, TakingBack, Voting
 from approvals.commits import Commits, NothingDue, by_time, check_own
@@ -122,7 +122,7 @@ class ApprovalService:
 
         None where nobody has; `erased` once it is forgotten.
         """
-        spoken = [request for request in requests if _is_denied_by_person(request)]
+        spoken = [request for request in requests if is_denied_by_person(request)]
         readings = await self._vault.readings(spoken)
         told = {one.id: reading.denied() for one, reading in zip(spoken, readings, strict=True)}
         said = (told.get(request.id) for request in requests)
@@ -324,8 +324,3 @@ class ApprovalService:
     def _deny_rule(self, request: ApprovalRequest) -> DenyRule | None:
         inquiry = inquiry_of(request.asked, request.service, request.created_at)
         return self.configuration.rulebook.denial(inquiry)
-
-
-def _is_denied_by_person(request: ApprovalRequest) -> bool:
-    decision = request.decision
-    return decision is not None and decision.outcome == "denied" and bool(decision.by)

@@ -37,9 +37,8 @@ class Words:
 
     def taken_out(self, reason: str | None) -> tuple[TextFinding, ...]:
         """What the scan takes out of a reason that was accepted, for whoever wrote it."""
-        screening = Screening("mask", self._scanner)
-        screening.text("/reason", reason_text(reason) or "")
-        return screening.check()
+        _, findings = _masked(reason, self._scanner)
+        return findings
 
     async def kept(
         self, request: RequestId, place: str, text: str | None, pointer: str
@@ -63,7 +62,11 @@ def own_reason(reason: str, scanner: Scanner) -> str:
 
     Masked whatever policy says: an admin at work is not to be held up by a ticket number.
     """
+    clean, _ = _masked(reason, scanner)
+    return clean
+
+
+def _masked(reason: str | None, scanner: Scanner) -> tuple[str, tuple[TextFinding, ...]]:
     screening = Screening("mask", scanner)
     clean = screening.text("/reason", reason_text(reason) or "")
-    screening.check()
-    return clean
+    return clean, screening.check()

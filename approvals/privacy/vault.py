@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from approvals.answer import is_denied_by_person
 from approvals.encryption import SubjectKey, Undecipherable
 from approvals.model import (
     ERASED_WORDS,
@@ -47,7 +48,7 @@ class Reading:
     def denied(self) -> Shown | None:
         """What the denier said; None where no person has denied it."""
         decision = self._request.decision
-        if decision is None or decision.outcome != "denied" or not decision.by:
+        if decision is None or not is_denied_by_person(self._request):
             return None
         return self.reviewed(decision.by[0].person)
 
